@@ -1,0 +1,102 @@
+"""The DuckDB engine: read-only over data, closed to the outside, stoppable, and its errors are answers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sqlglot import exp
+
+from workbench.engines import sql
+from workbench.engines.base import Step
+from workbench.engines.duckdb import DuckDBEngine, connect, lock
+from workbench.kernel.errors import Stopped, Unavailable
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    path = tmp_path / "own.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE TABLE Person AS SELECT 1 AS PERSON_ID, 1980 AS year_of_birth").fetchall()
+    return path
+
+
+def people(alias: str = "p") -> exp.Select:
+    return sql.select(sql.columns(alias, "person_id"), sql.cdm_table("person", alias))
+
+
+def test_a_database_file_is_read_in_lower_case_and_never_written(database: Path) -> None:
+    before = database.read_bytes()
+    with DuckDBEngine.over_database(database, threads=1, memory="200MB") as engine:
+        assert engine.columns("person") == {"person_id", "year_of_birth"}
+        assert engine.columns("death") == frozenset()
+        engine.materialise(Step("w", people()))
+        assert engine.fetch(sql.select(sql.columns("w", "person_id"), sql.work_table("w", "w"))).num_rows == 1
+        engine.drop("w")
+        assert engine.explain(people())
+    assert database.read_bytes() == before
+
+
+def test_parquet_files_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "it's a person.parquet"
+    pq.write_table(pa.table({"person_id": [1, 2]}), path)
+    with DuckDBEngine.over_parquet({"person": path}) as engine:
+        assert engine.fetch(people()).num_rows == 2
+
+
+def test_sources_that_cannot_be_read_are_answers(tmp_path: Path) -> None:
+    (tmp_path / "not.duckdb").write_text("nothing")
+    for make, code in (
+        (lambda: DuckDBEngine.over_database(tmp_path / "none.duckdb"), "engine.source_missing"),
+        (lambda: DuckDBEngine.over_database(tmp_path / "not.duckdb"), "engine.source_unreadable"),
+        (lambda: DuckDBEngine.over_parquet({"person": tmp_path / "not.duckdb"}), "engine.source_unreadable"),
+    ):
+        with pytest.raises(Unavailable) as caught:
+            make()
+        assert caught.value.code == code
+
+
+def test_a_failing_step_tells_no_data(database: Path) -> None:
+    with DuckDBEngine.over_database(database) as engine, pytest.raises(Unavailable) as caught:
+        engine.fetch(sql.select(sql.columns("p", "no_such_column"), sql.cdm_table("person", "p")))
+    assert caught.value.code == "engine.failed"
+    assert "no_such_column" not in str(caught.value)
+
+
+def test_a_running_query_stops_when_told() -> None:
+    numbers = pa.table({"n": range(20_000)})
+    with DuckDBEngine(connect(threads=1)) as engine:
+        engine.load("numbers", numbers)
+        a, b = (exp.Subquery(this=sql.select(sql.columns("n", "n"), sql.work_table("numbers", "n"))) for _ in range(2))
+        for each, alias in ((a, "a"), (b, "b")):
+            each.set("alias", exp.TableAlias(this=sql.name(alias)))
+        far = sql.compare(exp.Add(this=sql.col("a", "n"), expression=sql.col("b", "n")), "<>", sql.number(-1))
+        slow = sql.select({"n": sql.count_distinct(sql.col("a", "n"))}, a, joins=[sql.join(b, far)])
+        timer = threading.Timer(0.3, engine.cancel)
+        timer.start()
+        began = time.monotonic()
+        with pytest.raises(Stopped):
+            engine.fetch(slow)
+        assert time.monotonic() - began < 20
+        assert -1.0 <= engine.progress() <= 1.0
+
+
+def test_a_locked_connection_reads_no_file_and_no_variable(tmp_path: Path) -> None:
+    secret = pa.table({"x": [1]})
+    (tmp_path / "secret.csv").write_text("x\n1\n")
+    connection = connect(threads=1)
+    lock(connection)
+    for statement in (
+        f"FROM read_csv('{tmp_path / 'secret.csv'}')",
+        "FROM secret",
+        "SET enable_external_access = true",
+        "INSTALL httpfs",
+    ):
+        with pytest.raises(duckdb.Error):
+            connection.execute(statement).fetchall()
+    assert secret.num_rows == 1

@@ -1,0 +1,164 @@
+"""The second pass finds what is planted in a package, one leak at a time, and nothing in a clean one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+from made_release import COHORT, OUTCOME, RELEASE, Case, Papers, gibleed, secrets
+
+from workbench.extracts import build, package
+from workbench.extracts.build import build_extract
+from workbench.extracts.inspect import Finding, Truth, inspect_extract, truth
+from workbench.extracts.read import read_manifest, read_table
+from workbench.governance.sealed import write_sealed
+from workbench.kernel.errors import Refused
+from workbench.kernel.text import LANGS, say
+
+Change = Callable[[pl.DataFrame, Truth], pl.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def bleed(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    return gibleed(tmp_path_factory.mktemp("release"))
+
+
+@pytest.fixture(scope="module")
+def known(bleed: Case) -> Truth:
+    return truth(bleed.tables, bleed.cohort, bleed.cut_off)
+
+
+@pytest.fixture(scope="module")
+def clean(bleed: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    into = tmp_path_factory.mktemp("made") / "extract"
+    make(bleed, into)
+    return into
+
+
+@pytest.fixture
+def folder(clean: Path, tmp_path: Path) -> Path:
+    shutil.copytree(clean, tmp_path / "extract")
+    return tmp_path / "extract"
+
+
+def make(case: Case, into: Path) -> dict[str, Any]:
+    papers = Papers()
+    papers.protocol["outcome_period"] = papers.request["outcome_period"] = {"from_day": 0, "to_day": None}
+    return build_extract(
+        release_tables=case.tables,
+        release_digest=RELEASE,
+        cut_off=case.cut_off,
+        cohort=case.cohort,
+        cohort_digest=COHORT,
+        outcomes={"gi_bleed": (OUTCOME, case.outcome)},
+        secrets=secrets(),
+        synthetic=True,
+        into=into,
+        **papers.sealed(),
+    )
+
+
+def plant(folder: Path, table: str, change: Change, known: Truth) -> None:
+    """Rewrite one sealed table, changed."""
+    manifest = read_manifest(folder)
+    entry = next(entry for entry in manifest["tables"] if entry["name"] == table)
+    rows = change(read_table(folder, table, secrets()), known).to_arrow(compat_level=pl.CompatLevel.oldest())
+    sealed_as = package.label(manifest["study"], table, entry["content_digest"])
+    write_sealed(rows, folder / entry["files"][0]["path"], secrets().data, sealed_as)
+
+
+def inspected(folder: Path, known: Truth, manifest: dict[str, Any] | None = None) -> set[str]:
+    papers = Papers()
+    papers.protocol["outcome_period"] = {"from_day": 0, "to_day": None}
+    found = inspect_extract(folder, manifest or read_manifest(folder), papers.protocol, secrets(), known)
+    return {finding.code for finding in found}
+
+
+def test_a_clean_package_has_no_finding(clean: Path, known: Truth) -> None:
+    assert inspected(clean, known) == set()
+
+
+def _real_ids(frame: pl.DataFrame, known: Truth) -> pl.DataFrame:
+    return frame.with_columns(person_id=pl.Series(sorted(known.person_ids)[: frame.height]))
+
+
+def _one_real_id(frame: pl.DataFrame, known: Truth) -> pl.DataFrame:
+    links = frame["visit_occurrence_id"].to_list()
+    return frame.with_columns(visit_occurrence_id=pl.Series([min(known.person_ids), *links[1:]], dtype=pl.Int64))
+
+
+PLANTED: list[tuple[str, str, Change]] = [
+    ("date", "person", lambda frame, _: frame.with_columns(age_at_index=pl.lit(date(1950, 1, 1)))),
+    ("date", "drug_era", lambda frame, _: frame.with_columns(end_day=pl.lit(date(1950, 1, 1)).cast(pl.Datetime))),
+    ("text", "measurement", lambda frame, _: frame.with_columns(value_as_number=pl.lit("Mr Durand"))),
+    ("text", "outcome", lambda frame, _: frame.with_columns(outcome=pl.lit("Mr Durand"))),
+    ("unapproved_column", "person", lambda frame, _: frame.with_columns(race_concept_id=pl.lit(8527))),
+    ("unapproved_column", "cohort", lambda frame, _: frame.with_columns(site=pl.lit(1))),
+    ("real_id", "person", _real_ids),
+    ("real_id", "measurement", _one_real_id),
+    ("not_in_cohort", "person", lambda frame, _: frame.with_columns(pl.col("person_id") + 1)),
+    ("duplicate_person", "person", lambda frame, _: pl.concat([frame, frame]).sort("person_id")),
+    ("order", "person", lambda frame, _: frame.reverse()),
+    ("outside_period", "condition_occurrence", lambda frame, _: frame.with_columns(pl.col("start_day") - 1)),
+    ("outside_period", "drug_exposure", lambda frame, _: frame.with_columns(end_day=pl.lit(1, pl.Int32))),
+    ("outside_period", "outcome", lambda frame, _: frame.with_columns(start_day=pl.lit(-1, pl.Int32))),
+]
+
+
+@pytest.mark.parametrize(("code", "table", "change"), PLANTED)
+def test_a_planted_leak_is_found(folder: Path, known: Truth, code: str, table: str, change: Change) -> None:
+    plant(folder, table, change, known)
+    assert code in inspected(folder, known)
+
+
+def test_one_person_observed_until_the_cut_off_is_recovered_and_found(folder: Path, known: Truth) -> None:
+    uncut = max((known.cut_off - day).days for day in known.index.values())
+    plant(folder, "cohort", lambda frame, _: frame.with_columns(observation_end_day=pl.lit(uncut, pl.Int32)), known)
+    assert inspected(folder, known) == {"offset"}
+
+
+def test_files_that_are_open_or_not_listed_are_found(folder: Path, known: Truth) -> None:
+    rows = read_table(folder, "person", secrets()).to_arrow(compat_level=pl.CompatLevel.oldest())
+    pq.write_table(rows, folder / "tables" / "person.parquet")
+    (folder / "tables" / "notes.txt").write_text("x")
+    assert {"not_sealed", "unlisted_file"} <= inspected(folder, known)
+
+
+def test_dates_and_other_keys_in_the_manifest_are_found(folder: Path, known: Truth) -> None:
+    manifest = read_manifest(folder)
+    manifest["dictionary"][0]["meaning_en"] = f"until {known.cut_off}"
+    manifest["key_commitment"] = "0" * 64
+    assert inspected(folder, known, manifest) == {"date", "other_key"}
+
+
+def test_a_finding_blocks_delivery_and_leaves_no_manifest(
+    bleed: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def one(*_: object) -> tuple[Finding, ...]:
+        return (Finding("offset", "cohort", "end_day"),)
+
+    monkeypatch.setattr(build, "inspect_extract", one)
+    with pytest.raises(Refused) as error:
+        make(bleed, tmp_path / "x")
+    assert error.value.code == "extract.inspection"
+    assert not (tmp_path / "x" / "manifest.json").exists()
+
+
+def test_first_pass_without_its_cuts_is_stopped_by_the_second(
+    bleed: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workbench.extracts.transform.CUT_DAYS", (0, 0))
+    with pytest.raises(Refused) as error:
+        make(bleed, tmp_path / "x")
+    assert "offset" in str(error.value.facts["findings"])
+
+
+def test_every_finding_has_words() -> None:
+    codes = {code for code, _, _ in PLANTED} | {"offset", "not_sealed", "unlisted_file", "other_key", "metadata"}
+    assert all(say(f"extract.finding_{code}", lang) for code in codes for lang in LANGS)

@@ -1,0 +1,169 @@
+"""The audit log finds an edited, deleted, reordered and cut entry, a rebuild and a forged head; and nothing else."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from workbench.governance import audit
+from workbench.kernel import clock
+from workbench.kernel.errors import InvalidInput
+from workbench.store import chain
+from workbench.store.chain import Event
+from workbench.store.store import Store
+
+COLUMNS = ", ".join((*chain.ENTRY_FIELDS, "hash"))
+
+
+class Key:
+    """A signer with one key."""
+
+    def __init__(self) -> None:
+        self.key = Ed25519PrivateKey.generate()
+
+    def signing_key(self) -> Ed25519PrivateKey:
+        return self.key
+
+
+@pytest.fixture
+def key() -> Key:
+    return Key()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store.open(f"sqlite:///{tmp_path / 'app.sqlite'}", create=True)
+    write(store, 20)
+    return store
+
+
+def write(store: Store, count: int) -> None:
+    for number in range(count):
+        event = Event("ada", "researcher", "test.write", subject=f"s{number}", payload={"n": number, "who": "élève"})
+        with store.write(event):
+            pass
+
+
+def tamper(store: Store, *statements: str) -> None:
+    store.close()
+    connection = sqlite3.connect(store.path, isolation_level=None)
+    connection.execute("PRAGMA foreign_keys = OFF")
+    for statement in statements:
+        connection.execute(statement)
+    connection.close()
+
+
+def test_a_log_that_nobody_touched_is_sound(store: Store, key: Key) -> None:
+    head = audit.sign_head(store, key)
+    write(store, 3)
+    verdict = audit.verify(store, [head], key.key.public_key())
+    assert (verdict.sound, verdict.entries) == (True, 23)
+
+
+TAMPERED: dict[str, tuple[list[str], int, str]] = {
+    "edited": (["UPDATE audit SET actor = 'eve' WHERE seq = 7"], 7, "edited"),
+    "edited, its hash made to fit": (["UPDATE audit SET actor = 'eve', hash = 'x' WHERE seq = 7"], 7, "edited"),
+    "payload edited": (["""UPDATE payloads SET body = '{"n": 1}' WHERE seq = 9"""], 9, "payload_edited"),
+    "deleted": (["DELETE FROM audit WHERE seq = 5"], 5, "out_of_order"),
+    "deleted, the rest moved up": (
+        ["DELETE FROM audit WHERE seq = 5", *(f"UPDATE audit SET seq = {n - 1} WHERE seq = {n}" for n in range(6, 21))],
+        5,
+        "broken_link",
+    ),
+    "first deleted": (["DELETE FROM audit WHERE seq = 1"], 1, "out_of_order"),
+    "reordered": (
+        ["UPDATE audit SET seq = 99 WHERE seq = 4", "UPDATE audit SET seq = 4 WHERE seq = 5",
+         "UPDATE audit SET seq = 5 WHERE seq = 99"], 4, "broken_link",
+    ),
+    "cut": (["DELETE FROM audit WHERE seq > 15"], 16, "cut"),
+    "emptied": (["DELETE FROM audit"], 1, "cut"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TAMPERED)
+def test_each_way_of_tampering_is_found_and_placed(store: Store, key: Key, name: str) -> None:
+    statements, place, problem = TAMPERED[name]
+    head = audit.sign_head(store, key)
+    tamper(store, *statements)
+    verdict = audit.verify(store, [head], key.key.public_key())
+    assert (verdict.sound, verdict.first_bad, verdict.problem) == (False, place, problem)
+
+
+def test_a_cut_log_passes_for_whole_only_without_a_head(store: Store, key: Key) -> None:
+    tamper(store, "DELETE FROM audit WHERE seq > 15")
+    assert audit.verify(store, [], key.key.public_key()).sound
+
+
+def test_a_rebuilt_log_is_found_by_the_head(store: Store, key: Key, tmp_path: Path) -> None:
+    head = audit.sign_head(store, key)
+    other = Store.open(f"sqlite:///{tmp_path / 'other.sqlite'}", create=True)
+    write(other, 25)
+    verdict = audit.verify(other, [head], key.key.public_key())
+    assert (verdict.sound, verdict.problem, verdict.first_bad) == (False, "rebuilt", 20)
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda head: {**head, "hash": "0" * 64},
+        lambda head: {**head, "signature": "00"},
+        lambda head: {**head, "seq": 3},
+    ],
+)
+def test_a_forged_head_is_found(
+    store: Store, key: Key, forge: Callable[[dict[str, object]], dict[str, object]]
+) -> None:
+    verdict = audit.verify(store, [forge(audit.sign_head(store, key))], key.key.public_key())
+    assert (verdict.sound, verdict.problem) == (False, "head_forged")
+
+
+def test_a_head_signed_by_another_key_is_found(store: Store, key: Key) -> None:
+    assert audit.verify(store, [audit.sign_head(store, Key())], key.key.public_key()).problem == "head_forged"
+
+
+def test_an_erased_payload_still_verifies(store: Store, key: Key) -> None:
+    tamper(store, "DELETE FROM payloads WHERE seq < 10")
+    assert audit.verify(store, [audit.sign_head(store, key)], key.key.public_key()).sound
+    with store.read() as connection:
+        assert audit.entries(connection)[0].payload is None
+
+
+def test_time_never_runs_backwards_and_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "timestamp", lambda: "2001-01-01T00:00:00.000000Z")
+    write(store, 1)
+    with store.read() as connection:
+        before, after = audit.entries(connection)[-2:]
+    assert after.time == before.time
+    assert after.payload is not None
+    assert after.payload["clock_set_back"].startswith("2001")
+
+
+def test_concurrent_writers_lose_nothing(store: Store, key: Key) -> None:
+    def run(_: int) -> None:
+        mine = Store.open(f"sqlite:///{store.path}", create=False)
+        write(mine, 25)
+        mine.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(run, range(8)))
+    verdict = audit.verify(store, [], key.key.public_key())
+    assert (verdict.sound, verdict.entries) == (True, 220)
+
+
+def test_a_head_is_written_and_read_back(store: Store, key: Key, tmp_path: Path) -> None:
+    head = audit.sign_head(store, key)
+    audit.save_head(tmp_path / "head.json", head)
+    assert audit.read_head(tmp_path / "head.json") == head
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", json.dumps({"format": audit.HEAD_FORMAT})])
+def test_what_is_no_head_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "head.json").write_text(content)
+    with pytest.raises(InvalidInput, match=r"head\.json"):
+        audit.read_head(tmp_path / "head.json")

@@ -1,0 +1,125 @@
+"""One story a role, in a real Chromium: what each person comes for, and the visible result of each gesture."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.ui.served import OFFICER, RESEARCHER, SCIENTIST, Visit
+
+pytestmark = pytest.mark.browser
+
+
+def test_researcher_reads_a_cohort_and_files_a_request(visit: Visit) -> None:
+    visit.sign_in(RESEARCHER)
+    expect(visit.page.get_by_text("données synthétiques", exact=True)).to_be_visible()
+    visit.shot("accueil_chercheur")
+    _reads_a_cohort(visit)
+    _files_a_request(visit)
+
+
+def _reads_a_cohort(visit: Visit) -> None:
+    visit.go("Cohortes")
+    visit.page.get_by_role("link", name="celecoxib_without_prior_gi_bleed").click()
+    expect(visit.page.get_by_role("heading", name="celecoxib_without_prior_gi_bleed")).to_be_visible()
+    assert "id=coh-" in visit.page.url
+    funnel = visit.page.get_by_role("table", name=re.compile("Personnes et événements gardés"))
+    expect(funnel.get_by_role("columnheader", name="Sans ce critère")).to_be_visible()
+    assert funnel.get_by_role("row").count() >= 4
+    expect(visit.page.locator(".wb-sentence")).to_contain_text("Celecoxib")
+    visit.shot("cohorte")
+
+
+def _files_a_request(visit: Visit) -> None:
+    visit.go("Demandes et extraits")
+    visit.page.get_by_role("link", name="+ Nouvelle demande").click()
+    visit.page.get_by_role("combobox", name="Cohorte").click()
+    visit.page.get_by_role("option", name="nsaid_new_users").click()
+    visit.page.get_by_role("button", name="Déposer la demande").click()
+    expect(visit.page.get_by_role("alert")).to_contain_text("pourquoi des agrégats ne suffisent pas")
+    visit.shot("demande_refusee")
+    visit.page.get_by_label("Pourquoi pas un agrégat ?").fill("Les durées d'exposition se lisent par personne.")
+    visit.page.get_by_role("button", name="Déposer la demande").click()
+    expect(visit.page.get_by_role("heading", name=re.compile("Demande req-"))).to_be_visible()
+    expect(visit.page.locator("[aria-current=step]")).to_have_text("vérifiée")
+    expect(visit.page.get_by_text("Les durées d'exposition se lisent par personne.")).to_be_visible()
+    visit.shot("demande_deposee")
+
+
+def test_researcher_runs_an_approved_request(visit: Visit) -> None:
+    visit.sign_in(RESEARCHER)
+    visit.page.get_by_role("link", name=re.compile(f"{visit.app.approved} est approuvée")).click()
+    expect(visit.page.locator("[aria-current=step]")).to_have_text("approuvée")
+    visit.page.get_by_role("button", name="Produire l’extrait").click()
+    done = visit.page.get_by_text("L’extrait est produit et inspecté")
+    expect(done).to_be_visible(timeout=60_000)
+    visit.page.get_by_role("link", name=re.compile("Voir l’extrait ext-")).click()
+    expect(visit.page.get_by_role("heading", name="Risque, en clair")).to_be_visible()
+    visit.shot("extrait_produit")
+
+
+def test_officer_reviews_decides_and_verifies(visit: Visit) -> None:
+    visit.sign_in(OFFICER)
+    visit.page.get_by_role("link", name=re.compile(f"Examiner la demande {visit.app.waiting}")).click()
+    sides = visit.page.get_by_role("table", name=re.compile("Délivré = demandé et approuvé"))
+    for side in ("Demandé", "Approuvé", "Délivré"):
+        expect(sides.get_by_role("columnheader", name=side)).to_be_visible()
+    expect(visit.page.get_by_text("Aucune date ne sort")).to_be_visible()
+    visit.shot("examen")
+    _decides(visit)
+    _reads_the_log(visit)
+
+
+def _decides(visit: Visit) -> None:
+    visit.page.get_by_text("Approuver", exact=True).click()
+    visit.page.get_by_label("Motif").fill("Deux colonnes, population nombreuse.")
+    visit.page.get_by_label(re.compile("Retapez")).fill("00000000")
+    visit.page.get_by_role("button", name="Enregistrer la décision").click()
+    expect(visit.page.get_by_role("alert")).to_contain_text("ne sont pas ceux de l’empreinte")
+    digits = visit.page.locator(".wb-retype").inner_text()
+    visit.page.get_by_label(re.compile("Retapez")).fill(digits)
+    visit.page.get_by_role("button", name="Enregistrer la décision").click()
+    expect(visit.page.locator("[aria-current=step]")).to_have_text("approuvée")
+    expect(visit.page.get_by_text("Deux colonnes, population nombreuse.")).to_be_visible()
+    visit.shot("examen_decide")
+
+
+def _reads_the_log(visit: Visit) -> None:
+    visit.go("Journal")
+    visit.page.get_by_role("button", name="Vérifier le journal").click()
+    expect(visit.page.get_by_role("status").filter(has_text="Le journal est intact")).to_be_visible()
+    visit.page.get_by_label("Chercher").fill(f"{visit.app.waiting} décider")
+    log = visit.page.get_by_role("table", name=re.compile("entrées sur"))
+    expect(log.get_by_role("row")).to_have_count(2)
+    expect(log).to_contain_text("Deux colonnes, population nombreuse.")
+    visit.shot("journal")
+    with visit.page.expect_download() as download:
+        visit.page.get_by_role("link", name="tête signée").click()
+    head = json.loads(Path(download.value.path()).read_text())
+    assert head["format"] == "workbench/audit-head/1"
+    assert head["seq"] > 30
+
+
+def test_scientist_sees_extract_models_card_and_thread(visit: Visit) -> None:
+    visit.sign_in(SCIENTIST)
+    visit.go("Demandes et extraits")
+    visit.page.get_by_role("link", name=re.compile("ext-")).last.click()
+    expect(visit.page.get_by_role("heading", name=re.compile("Extrait ext-"))).to_be_visible()
+    expect(visit.page.get_by_role("button", name="Produire l’extrait")).to_have_count(0)
+    visit.shot("extrait")
+    visit.go("Modèles")
+    expect(visit.page.get_by_role("img", name=re.compile("AUROC de chaque modèle"))).to_be_visible()
+    expect(visit.page.get_by_role("img", name=re.compile("Risque observé selon le risque prédit"))).to_be_visible()
+    visit.shot("modeles")
+    visit.page.get_by_role("tab", name="Carte du modèle").click()
+    expect(visit.page.get_by_text("Ce modèle a été appris sur des patients simulés")).to_be_visible()
+    visit.shot("modele_carte")
+    visit.page.get_by_role("tab", name="Le fil").click()
+    thread = visit.page.get_by_role("list", name=re.compile("Le fil"))
+    expect(thread.get_by_role("listitem").first).to_contain_text("version de données")
+    expect(thread.locator("[aria-current=true]")).to_contain_text("mod-")
+    visit.shot("modele_fil")

@@ -1,0 +1,77 @@
+"""`workbench audit`: the log, its proof, and its export."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workbench.cli.common import As, Home, Json, give, language, opened, table, tell, words
+from workbench.governance.audit import Verdict
+from workbench.kernel.text import say
+from workbench.services import auditing
+from workbench.store import files
+
+NAME = "audit"
+app = typer.Typer(no_args_is_help=True, help="The audit log: list, verify, export.")
+Head = Annotated[Path | None, typer.Option("--head", help="A signed head of the log, kept elsewhere.")]
+
+
+@app.command("list")
+def list_(
+    limit: Annotated[int, typer.Option("--limit", help="How many entries, the newest first.")] = 30,
+    home: Home = None,
+    as_name: As = None,
+    as_json: Json = False,
+) -> None:
+    """List the log's entries, the newest first; for the ethics officer."""
+    with opened(home, as_name) as (wb, actor):
+        entries = auditing.log(wb, actor, limit=limit)
+    give(as_json, [asdict(entry) for entry in entries])
+    if not as_json:
+        rows = [(str(e.seq), e.time[:19], e.actor, e.verb, e.outcome, e.subject or "", e.reason or "") for e in entries]
+        table([words(name) for name in ("seq", "time", "actor", "verb", "outcome", "subject", "reason")], rows)
+
+
+@app.command("verify")
+def verify(head: Head = None, home: Home = None, as_name: As = None, as_json: Json = False) -> int:
+    """Walk the whole chain: exit 0 and the head's digest, or 1 and the first entry that fails."""
+    with opened(home, as_name) as (wb, actor):
+        verdict = auditing.verify_log(wb, actor, head)
+    state = "sound" if verdict.sound else "broken"
+    give(as_json, {"id": "audit", "digest": verdict.head, "state": state, **asdict(verdict)}, verdict_text(verdict))
+    return 0 if verdict.sound else 1
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """Return a verdict as a sentence."""
+    lang = language()
+    if verdict.sound:
+        return say("audit.sound", lang, entries=verdict.entries, head=verdict.head)
+    return say("audit.bad", lang, seq=verdict.first_bad, problem=say(f"audit.{verdict.problem}", lang))
+
+
+@app.command("export")
+def export(
+    head: Head = None,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the log as CSV to this file.")] = None,
+    home: Home = None,
+    as_name: As = None,
+    as_json: Json = False,
+) -> None:
+    """Write the signed head to a file (--head), the log as CSV (--csv), or print the log as JSON."""
+    with opened(home, as_name) as (wb, actor):
+        if head is not None:
+            saved = auditing.save_head(wb, actor, head)
+            give(
+                as_json,
+                {"id": "audit", "digest": saved["hash"], "state": "exported", **saved},
+                words("head_saved", file=head),
+            )
+        if csv_file is not None:
+            files.write_text(csv_file, auditing.as_csv(auditing.export_log(wb, actor)))
+            tell(words("log_saved", file=csv_file))
+        if head is None and csv_file is None:
+            give(True, auditing.export_log(wb, actor))

@@ -1,0 +1,205 @@
+"""`workbench cohort`: one definition, seen several ways."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from workbench.cli.common import As, Home, Json, complain, give, language, opened, progress_bar, table, tell, words
+from workbench.cohorts.attrition import AttritionRow
+from workbench.kernel.text import Lang
+from workbench.services import cohorts, own_data, reading
+from workbench.services.cohorts import CohortView
+
+NAME = "cohort"
+app = typer.Typer(no_args_is_help=True, help="Cohort definitions (Circe JSON): generate, count, explain.")
+Files = Annotated[list[Path], typer.Argument(help="Circe JSON files or folders, or names of shipped cohorts.")]
+Database = Annotated[
+    str | None, typer.Option("--database", help="Your own OMOP data: a DuckDB file or a Parquet folder.")
+]
+Engine = Annotated[str, typer.Option("--engine", help="The engine of --database.")]
+
+
+@app.command("generate")
+def generate(
+    files: Files,
+    database: Database = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="With --database: where the rows go (.parquet, .csv).")
+    ] = None,
+    engine: Engine = "duckdb",
+    home: Home = None,
+    as_name: As = None,
+    as_json: Json = False,
+) -> int:
+    """Generate definitions, all in one batch: in the home, or (--database --out) on your own data."""
+    definitions, unreadable = reading.read_batch(files)
+    if database is not None:
+        return _generate_own(database, engine, out, definitions, unreadable, as_json)
+    for error in unreadable.values():
+        raise error
+    with opened(home, as_name) as (wb, actor), progress_bar(words("generating")) as progress:
+        views = cohorts.generate(wb, actor, definitions, progress)
+    made = [{"id": v.id, "digest": v.digest, "state": "generated", **asdict(v)} for v in views]
+    give(as_json, made)
+    if not as_json:
+        for view in views:
+            show(view)
+    return 0
+
+
+def _generate_own(
+    database: str, engine: str, out: Path | None, definitions: Any, unreadable: dict[str, Any], as_json: bool
+) -> int:
+    if out is None:
+        raise typer.BadParameter(words("out_needed"))
+    with progress_bar(words("generating")) as progress:
+        opened_engine = own_data.own_engine(database, engine)
+        try:
+            made = own_data.generate_own(opened_engine, definitions, out, progress)
+        finally:
+            opened_engine.close()
+    failed = {**unreadable, **made.failed}
+    report = {name: {"error": error.code, "text": str(error.text(language()))} for name, error in failed.items()}
+    give(as_json, {"id": str(out), "state": "partial" if failed else "done", "persons": made.persons, "failed": report})
+    if not as_json:
+        table((words("cohort"), words("persons"), words("events")), _counts(made))
+        for name, error in failed.items():
+            tell(f"{name}:")
+            complain(error, False)
+    return 1 if failed else 0
+
+
+def _counts(made: own_data.OwnRows) -> list[tuple[str, str, str]]:
+    return [(name, f"{made.persons[name]:,}", f"{made.events[name]:,}") for name in made.persons]
+
+
+@app.command("count")
+def count(
+    files: Files, database: Database = None, engine: Engine = "duckdb",
+    home: Home = None, as_name: As = None, as_json: Json = False,
+) -> int:  # fmt: skip
+    """Count the persons and events of definitions: governed in the home, exact on your own --database."""
+    definitions = reading.read_files(files)
+    if database is None:
+        with opened(home, as_name) as (wb, actor):
+            views = cohorts.generate(wb, actor, definitions)
+        give(
+            as_json, [{"id": v.id, "digest": v.digest, "state": "generated", "persons": v.persons.value} for v in views]
+        )
+        if not as_json:
+            rows = [(v.name, shown(v.persons), shown(v.events)) for v in views]
+            table((words("cohort"), words("persons"), words("events")), rows)
+        return 0
+    opened_engine = own_data.own_engine(database, engine)
+    try:
+        made = own_data.count_own(opened_engine, definitions)
+    finally:
+        opened_engine.close()
+    give(as_json, {"persons": made.persons, "events": made.events, "failed": sorted(made.failed)})
+    if not as_json:
+        table((words("cohort"), words("persons"), words("events")), _counts(made))
+    return 1 if made.failed else 0
+
+
+@app.command("attrition")
+def attrition(
+    files: Files, database: Database = None, engine: Engine = "duckdb",
+    home: Home = None, as_name: As = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Show who is lost at each step, in persons and events, and who would be in without each rule."""
+    definitions = reading.read_files(files)
+    if database is None:
+        with opened(home, as_name) as (wb, actor):
+            views = cohorts.generate(wb, actor, definitions)
+        give(as_json, [asdict(view) for view in views])
+        if not as_json:
+            for view in views:
+                show(view)
+        return
+    opened_engine = own_data.own_engine(database, engine)
+    try:
+        steps = {name: own_data.attrition_own(opened_engine, one) for name, one in definitions.items()}
+    finally:
+        opened_engine.close()
+    give(as_json, {name: [asdict(step) for step in rows] for name, rows in steps.items()})
+    if not as_json:
+        for name, rows in steps.items():
+            tell(f"\n{name}")
+            _exact(rows)
+
+
+def _exact(rows: list[AttritionRow]) -> None:
+    lang = language()
+    lines = [
+        (row.label_fr if lang == "fr" else row.label_en, f"{row.persons:,}", f"{row.events:,}",
+         "–" if row.persons_without is None else f"{row.persons_without:,}")
+        for row in rows
+    ]  # fmt: skip
+    table([words(name) for name in ("step", "persons", "events", "without")], lines)
+
+
+@app.command("describe")
+def describe(
+    files: Files,
+    lang: Annotated[str, typer.Option("--lang", help="fr or en.")] = "",
+    as_json: Json = False,
+    home: Home = None,  # noqa: ARG001 - every verb takes --home
+) -> None:
+    """Say each definition in one sentence."""
+    chosen: Lang = reading.language(lang) if lang else language()
+    sentences = {name: reading.describe(one, chosen) for name, one in reading.read_files(files).items()}
+    give(as_json, sentences, *(f"{name}: {text}" for name, text in sentences.items()))
+
+
+@app.command("sql")
+def sql(
+    files: Files,
+    dialect: Annotated[str, typer.Option("--dialect", help="duckdb, postgres or spark.")] = "duckdb",
+    as_json: Json = False,
+    home: Home = None,  # noqa: ARG001 - every verb takes --home
+) -> None:
+    """Print each definition as SQL that runs as it is."""
+    texts = {name: reading.sql(one, dialect) for name, one in reading.read_files(files).items()}
+    give(as_json, texts, *texts.values())
+
+
+@app.command("check")
+def check(files: Files, as_json: Json = False, home: Home = None) -> int:  # noqa: ARG001 - every verb takes --home
+    """Name what a careful reader would question; exit 1 where there is anything."""
+    found = {name: reading.check(one) for name, one in reading.read_files(files).items()}
+    lang = language()
+    report = {name: [{"path": w.path, "code": w.code, "text": w.text(lang)} for w in ws] for name, ws in found.items()}
+    give(as_json, {"id": "check", "state": "questions" if any(found.values()) else "clean", "warnings": report})
+    if not as_json:
+        for name, warnings in report.items():
+            for warning in warnings:
+                tell(f"{name} {warning['path']}: {warning['text']}")
+            if not warnings:
+                tell(f"{name}: {words('nothing_to_question')}")
+    return 1 if any(found.values()) else 0
+
+
+def show(view: CohortView) -> None:
+    """Print a cohort version: its sentence and its governed attrition."""
+    lang = language()
+    tell(f"\n{view.id}  {view.title}")
+    tell(view.sentence[lang])
+    rows = [
+        (
+            step.label[lang],
+            shown(step.persons),
+            shown(step.events),
+            "–" if step.without is None else shown(step.without),
+        )
+        for step in view.attrition
+    ]
+    table([words(name) for name in ("step", "persons", "events", "without")], rows)
+
+
+def shown(number: Any) -> str:
+    """Return a governed number in the terminal's language."""
+    return number.text_fr if language() == "fr" else number.text_en

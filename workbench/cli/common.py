@@ -1,0 +1,121 @@
+"""What every verb shares: its options, the open workbench, progress, printing for people and as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from workbench.governance.actors import Actor
+from workbench.kernel.errors import InvalidInput, UserError
+from workbench.kernel.progress import Progress
+from workbench.kernel.settings import Settings, load_settings
+from workbench.kernel.text import Lang, say
+from workbench.services import people
+from workbench.services.context import Workbench, open_workbench
+
+Home = Annotated[Path | None, typer.Option("--home", help="The home (else $WORKBENCH_HOME, else .workbench).")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")]
+As = Annotated[str | None, typer.Option("--as", help="Act as this person; in a demonstration home only.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the audit log.")]
+
+# A file or a pipe has no width: lines stay whole there, for who searches them.
+out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 240)
+err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+@contextmanager
+def opened(home: Path | None, as_name: str | None) -> Generator[tuple[Workbench, Actor]]:
+    """Open the home that a verb names and give it with the actor; close it after."""
+    wb = open_workbench(load_settings(home))
+    try:
+        yield wb, people.acting_as(wb, as_name)
+    finally:
+        wb.close()
+
+
+def language() -> Lang:
+    """Return the language of the terminal's words (`$WORKBENCH_LANG`, French by default)."""
+    return load_settings().lang
+
+
+def words(key: str, **facts: object) -> str:
+    """Return a sentence of the `cli` catalogue in the terminal's language."""
+    return say(f"cli.{key}", language(), **facts)
+
+
+def tell(text: str = "") -> None:
+    """Print a line for people, without markup: names may hold brackets."""
+    out.print(text, markup=False)
+
+
+def give(as_json: bool, document: Mapping[str, Any] | Sequence[Any], *lines: str) -> None:
+    """Print a result: as JSON where asked, else as sentences."""
+    if as_json:
+        sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=1, default=str) + "\n")
+        return
+    for line in lines:
+        tell(line)
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a plain table; columns after the first are aligned right where they hold numbers only."""
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for position, heading in enumerate(headings):
+        numeric = bool(rows) and all(row[position][:1].isdigit() or row[position][:1] in "<≈–-" for row in rows)
+        grid.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*[cell.replace("[", r"\[") for cell in row])
+    out.print(grid)
+
+
+@contextmanager
+def progress_bar(label: str) -> Generator[Progress]:
+    """Show progress on a terminal's error stream; silent where it is not a terminal."""
+    if not err.is_terminal:
+        yield lambda _share, _message: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[now]}"), TimeElapsedColumn())
+    with Bar(*columns, console=err, transient=True) as bar:
+        task = bar.add_task(label, total=1.0, now="")
+        yield lambda share, message: bar.update(task, completed=share, now=message[:40])
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object from a file; raises `cli.no_file`, `cli.not_json`."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidInput("cli.no_file", file=str(path)) from error
+    except ValueError as error:
+        where = f"{error.lineno}:{error.colno}" if isinstance(error, json.JSONDecodeError) else "?"
+        raise InvalidInput("cli.not_json", file=str(path), where=where) from error
+    if not isinstance(value, dict):
+        raise InvalidInput("cli.not_json", file=str(path), where="1:1")
+    return value
+
+
+def complain(error: UserError, as_json: bool) -> int:
+    """Print an error for people (or as JSON) on the error stream and return the exit code."""
+    text = error.text(language())
+    if as_json:
+        parts = {"error": error.code, "what": text.what, "not_done": text.not_done, "do": text.do}
+        sys.stderr.write(json.dumps(parts, ensure_ascii=False) + "\n")
+        return error.exit_code
+    for line, style in ((text.what, "bold"), (text.not_done, ""), (text.do, ""), (f"[{text.reference}]", "dim")):
+        err.print(line, style=style, markup=False)
+    return error.exit_code
+
+
+def settings_of(home: Path | None) -> Settings:
+    """Return the settings of a home."""
+    return load_settings(home)

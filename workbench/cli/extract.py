@@ -1,0 +1,117 @@
+"""`workbench extract`: requested, reviewed, decided by another person, run, revoked."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workbench.cli.common import As, Home, Json, Reason, give, opened, progress_bar, read_json, table, tell, words
+from workbench.services import extracts, requests
+from workbench.services.extracts import ExtractView
+from workbench.services.requests import Decision, RequestView
+
+NAME = "extract"
+app = typer.Typer(no_args_is_help=True, help="Governed extracts: request, review, approve, run, revoke, list.")
+Request = Annotated[str, typer.Argument(help="A request's id or digest.")]
+Protocol = Annotated[str, typer.Option("--protocol", help="The digest of the protocol that you read.")]
+
+
+@app.command("request")
+def request(
+    study: Annotated[str, typer.Argument(help="The study's name.")],
+    file: Annotated[Path, typer.Argument(help="The request as JSON (docs/researcher.md).")],
+    home: Home = None, as_name: As = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """File a request; the automatic checks run at once, and one that fails is not kept."""
+    with opened(home, as_name) as (wb, actor):
+        _told(requests.file_request(wb, actor, study, read_json(file)), as_json)
+
+
+@app.command("review")
+def review(ref: Request, home: Home = None, as_name: As = None, as_json: Json = False) -> None:
+    """Show what is requested, what the protocol approves and what would be delivered, side by side."""
+    with opened(home, as_name) as (wb, actor):
+        view = requests.show_request(wb, actor, ref)
+    _told(view, as_json)
+    if not as_json:
+        tell(words("why", text=view.document["why_not_aggregate"]))
+        tell(words("decide_on", digest=view.document["protocol"]))
+        rows = [
+            (name, *(", ".join(part) for part in (c.requested, c.approved, c.delivered)))
+            for name, c in view.columns.items()
+        ]
+        table([words(name) for name in ("table", "requested", "approved", "delivered")], rows)
+
+
+@app.command("approve")
+def approve(
+    ref: Request, protocol: Protocol, reason: Reason, home: Home = None, as_name: As = None, as_json: Json = False
+) -> None:
+    """Approve a request that somebody else filed."""
+    _decide(ref, "approved", protocol, reason, home, as_name, as_json)
+
+
+@app.command("refuse")
+def refuse(
+    ref: Request, protocol: Protocol, reason: Reason, home: Home = None, as_name: As = None, as_json: Json = False
+) -> None:
+    """Refuse a request."""
+    _decide(ref, "refused", protocol, reason, home, as_name, as_json)
+
+
+@app.command("send-back")
+def send_back(
+    ref: Request, protocol: Protocol, reason: Reason, home: Home = None, as_name: As = None, as_json: Json = False
+) -> None:
+    """Send a request back to be corrected."""
+    _decide(ref, "sent_back", protocol, reason, home, as_name, as_json)
+
+
+def _decide(
+    ref: str, decision: Decision, protocol: str, reason: str, home: Path | None, as_name: str | None, as_json: bool
+) -> None:
+    with opened(home, as_name) as (wb, actor):
+        _told(requests.decide(wb, actor, ref, decision, protocol_digest=protocol, reason=reason), as_json)
+
+
+@app.command("run")
+def run(ref: Request, home: Home = None, as_name: As = None, as_json: Json = False) -> None:
+    """Make the extract of an approved request."""
+    with opened(home, as_name) as (wb, actor), progress_bar(words("extracting")) as progress:
+        view = extracts.run_extract(wb, actor, ref, progress)
+    _shown(view, as_json)
+
+
+@app.command("revoke")
+def revoke(
+    ref: Annotated[str, typer.Argument(help="An extract's id or digest.")],
+    reason: Reason, home: Home = None, as_name: As = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Close an extract and destroy the study's data key; copies already opened cannot be recalled."""
+    with opened(home, as_name) as (wb, actor):
+        _shown(extracts.revoke(wb, actor, ref, reason), as_json)
+
+
+@app.command("list")
+def list_(home: Home = None, as_name: As = None, as_json: Json = False) -> None:
+    """List the requests and extracts of your studies."""
+    with opened(home, as_name) as (wb, actor):
+        asked, made = requests.list_requests(wb, actor), extracts.list_extracts(wb, actor)
+    give(as_json, {"requests": [asdict(view) for view in asked], "extracts": [asdict(view) for view in made]})
+    if not as_json:
+        rows = [(v.id, v.study, v.state, v.expires_on or "–") for v in (*asked, *made)]
+        table([words(name) for name in ("id", "study_name", "state", "until")], rows)
+
+
+def _told(view: RequestView, as_json: bool) -> None:
+    text = words("request", id=view.id, study=view.study, state=view.state, digest=view.digest)
+    give(as_json, asdict(view), text)
+
+
+def _shown(view: ExtractView, as_json: bool) -> None:
+    give(as_json, asdict(view), words("extract", id=view.id, state=view.state, digest=view.digest))
+    if not as_json:
+        table((words("table"), words("rows")), [(t["name"], f"{t['rows']:,}") for t in view.manifest["tables"]])

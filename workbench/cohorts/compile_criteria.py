@@ -1,0 +1,202 @@
+"""Plan → steps: the events of one criterion as a table of their own, where a condition does not suffice."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from workbench.cohorts import compile_groups
+from workbench.cohorts.compile_events import (
+    EVENT,
+    Resolve,
+    field_of,
+    has_sets,
+    is_plain,
+    shared_steps,
+    shared_table,
+    test_sql,
+)
+from workbench.cohorts.domains import DOMAINS
+from workbench.cohorts.plan import Abnormal, Events
+from workbench.cohorts.survey import Needs, Survey
+from workbench.engines import sql
+from workbench.engines.base import Step
+from workbench.engines.sql import Expr
+
+_JOINS = {
+    "age_at_start": "person",
+    "age_at_end": "person",
+    "gender": "person",
+    "race": "person",
+    "ethnicity": "person",
+    "visit_type": "visit_occurrence",
+    "specialty": "provider",
+    "place_of_service": "care_site",
+}
+_COLUMNS = {
+    "gender": "gender_concept_id",
+    "race": "race_concept_id",
+    "ethnicity": "ethnicity_concept_id",
+    "visit_type": "visit_concept_id",
+    "specialty": "specialty_concept_id",
+    "place_of_service": "place_of_service_concept_id",
+}
+
+
+def joined_tables(events: Events) -> tuple[str, ...]:
+    """Return the other tables that a criterion's tests read, in a stable order."""
+    wanted = {_JOINS[test.field] for test in events.tests if not isinstance(test, Abnormal) and test.field in _JOINS}
+    return tuple(table for table in ("person", "visit_occurrence", "provider", "care_site") if table in wanted)
+
+
+class Workshop:
+    """Makes and remembers the shared steps of a batch: each distinct part once, whoever needs it."""
+
+    def __init__(self, survey: Survey) -> None:
+        """Start with the shared event tables of every domain of the survey."""
+        self.survey = survey
+        self.steps: list[Step] = []
+        self._made: dict[Events, str] = {}
+        for name, needs in survey.domains.items():
+            self.steps += shared_steps(DOMAINS[name], needs)
+
+    def needs(self, events: Events) -> Needs:
+        """Return what the batch needs of an event's domain."""
+        return self.survey.domains[events.domain]
+
+    def source(self, events: Events, alias: str) -> tuple[str, list[Expr]]:
+        """Return a table and the conditions on it (under an alias) that give a criterion's events."""
+        if not is_plain(events):
+            return self.made(events), []
+        resolve = field_of(alias)
+        tests = [test_sql(test, resolve, self.survey) for test in events.tests]
+        return shared_table(events.spec), has_sets(events, self.needs(events), alias) + tests
+
+    def made(self, events: Events) -> str:
+        """Return the table of a criterion's own events, making it on first need."""
+        if events not in self._made:
+            name = f"x{len(self._made) + 1}"
+            self._made[events] = name
+            self._make(events, name)
+        return self._made[events]
+
+    def _make(self, events: Events, name: str) -> None:
+        plain = f"{name}_all" if events.around is not None else name
+        self.steps.append(Step(plain, self._select(events), keep=True))
+        if events.around is None:
+            return
+        context = f"{name}_in"
+        self.steps.append(Step(context, _in_observation(plain), keep=True))
+        judged = compile_groups.judge(self, context, [events.around], name)
+        self.steps += [Step(step.name, step.tree, keep=True) for step in judged]
+        kept = sql.both([sql.same("r", "e", "person_id", "event_id"), _is_one("r", "r0")])
+        columns = (*EVENT, "sort_date", *self._extra(events))
+        tree = sql.select(
+            sql.columns("e", *columns),
+            sql.work_table(plain, "e"),
+            joins=[sql.join(sql.work_table(judged[-1].name, "r"), kept)],
+        )
+        self.steps.append(Step(name, tree, keep=True))
+
+    def _extra(self, events: Events) -> list[str]:
+        counted = self.survey.counts.get(events, set())
+        return sorted(counted - {"start_date", "end_date", "visit_occurrence_id", "event_id"})
+
+    def _select(self, events: Events) -> exp.Select:
+        """The criterion's events before its context is looked at."""
+        needs = self.needs(events)
+        table, conditions = sql.work_table(shared_table(events.spec), "e"), has_sets(events, needs, "e")
+        base: Expr = table
+        if events.first:
+            base, conditions = sql.sub(_ordered(table, conditions, needs), "e"), [_is_one("e", "ordinal")]
+        resolve = _resolve(events)
+        if events.adjust is not None:
+            conditions.append(sql.compare(resolve("end_date"), ">=", resolve("start_date")))
+        conditions += _user_period(events, resolve)
+        conditions += [test_sql(test, resolve, self.survey) for test in events.tests]
+        chosen = {
+            **sql.columns("e", "person_id", "event_id"),
+            "start_date": sql.day(events.period_start) if events.period_start else resolve("start_date"),
+            "end_date": sql.day(events.period_end) if events.period_end else resolve("end_date"),
+            "visit_occurrence_id": sql.col("e", "visit_occurrence_id"),
+            "sort_date": resolve("start_date"),
+        }
+        chosen |= {name: resolve(name) for name in self._extra(events)}
+        return sql.select(chosen, base, joins=_joins(events), where=conditions)
+
+
+def _is_one(alias: str, column: str) -> Expr:
+    return sql.compare(sql.col(alias, column), "=", sql.number(1))
+
+
+def _ordered(table: exp.Table, conditions: list[Expr], needs: Needs) -> exp.Select:
+    """Events numbered within each person: by start, then by id (then by end and concept, should ids repeat)."""
+    keys = [(sql.col("e", name), False) for name in ("start_date", "event_id", "end_date", "concept_id")]
+    ordinal = sql.over(exp.RowNumber(), [sql.col("e", "person_id")], keys)
+    names = [*EVENT, "concept_id", *(["source_concept_id"] if needs.source else []), *sorted(needs.columns)]
+    unique = list(dict.fromkeys(names))
+    return sql.select({**sql.columns("e", *unique), "ordinal": ordinal}, table, where=conditions)
+
+
+def _resolve(events: Events) -> Resolve:
+    """What fields are for a criterion: adjusted dates, ages and concepts of joined tables, else columns."""
+    plain = field_of("e")
+
+    def resolve(name: str) -> Expr:
+        if name == "start_date" and events.adjust is not None:
+            return sql.add_days(sql.col("e", f"{events.adjust.start_from}_date"), events.adjust.start_days)
+        if name == "end_date" and events.adjust is not None:
+            return sql.add_days(sql.col("e", f"{events.adjust.end_from}_date"), events.adjust.end_days)
+        if name == "length":
+            return sql.day_diff(resolve("end_date"), resolve("start_date"))
+        if name in ("age_at_start", "age_at_end"):
+            moment = resolve("start_date" if name == "age_at_start" else "end_date")
+            return sql.age_at(moment, sql.col("person", "year_of_birth"))
+        if name in _COLUMNS:
+            return sql.col(_JOINS[name], _COLUMNS[name])
+        return plain(name)
+
+    return resolve
+
+
+def _user_period(events: Events, resolve: Resolve) -> list[Expr]:
+    """A user-defined period must lie in the event's own period, end by end."""
+    found: list[Expr] = []
+    for moment in (events.period_start, events.period_end):
+        if moment is not None:
+            found.append(sql.compare(resolve("start_date"), "<=", sql.day(moment)))
+            found.append(sql.compare(resolve("end_date"), ">=", sql.day(moment)))
+    return found
+
+
+def _joins(events: Events) -> list[exp.Join]:
+    keys = {
+        "person": ("person_id",),
+        "visit_occurrence": ("visit_occurrence_id", "person_id"),
+        "provider": ("provider_id",),
+        "care_site": ("care_site_id",),
+    }
+    # An event without a provider is kept, one without its visit, care site or person is not: as in Circe.
+    return [
+        sql.join(sql.cdm_table(table, table), sql.same(table, "e", *keys[table]), "LEFT" if table == "provider" else "")
+        for table in joined_tables(events)
+    ]
+
+
+def _in_observation(table: str) -> exp.Select:
+    """Events as index events of their own context, each with the observation periods that hold its start."""
+    inside = sql.both(
+        [
+            sql.same("o", "e", "person_id"),
+            sql.compare(sql.col("o", "observation_period_start_date"), "<=", sql.col("e", "start_date")),
+            sql.compare(sql.col("o", "observation_period_end_date"), ">=", sql.col("e", "start_date")),
+        ]
+    )
+    return sql.select(
+        {
+            **sql.columns("e", *EVENT),
+            "op_start_date": sql.col("o", "observation_period_start_date"),
+            "op_end_date": sql.col("o", "observation_period_end_date"),
+        },
+        sql.work_table(table, "e"),
+        joins=[sql.join(sql.cdm_table("observation_period", "o"), inside)],
+    )

@@ -1,0 +1,117 @@
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+"""Cohort definitions → rows: a batch at once, on any engine. Pure: no store, no audit, no policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from workbench.cohorts.circe import Definition
+from workbench.cohorts.compile import Script, compile_batch
+from workbench.cohorts.plan import Exclude, Plan
+from workbench.cohorts.requirements import check_tables
+from workbench.engines import sql
+from workbench.engines.base import Engine
+from workbench.kernel.errors import Stopped, UserError
+from workbench.kernel.progress import Progress, part, silent
+
+ROWS = pa.schema(
+    [
+        ("cohort", pa.string()),
+        ("subject_id", pa.int64()),
+        ("cohort_start_date", pa.date32()),
+        ("cohort_end_date", pa.date32()),
+    ]
+)
+EXCLUDED = "excluded_persons"
+
+
+@dataclass(frozen=True)
+class Generated:
+    """The rows of all cohorts, sorted by all four columns; the definitions that could not be run, with the reason."""
+
+    rows: pa.Table
+    failed: Mapping[str, UserError]
+
+    def persons(self, name: str) -> int:
+        """Return how many persons a cohort has."""
+        return len(self.of(name)["subject_id"].unique())
+
+    def of(self, name: str) -> pa.Table:
+        """Return the rows of one cohort."""
+        return self.rows.filter(pc.field("cohort") == name)
+
+
+def generate(
+    engine: Engine,
+    definitions: Mapping[str, Definition],
+    progress: Progress = silent,
+    *,
+    exclude: pa.Table | None = None,
+) -> Generated:
+    """Run definitions as one batch and return their rows (`cohort, subject_id, cohort_start_date, cohort_end_date`).
+
+    `exclude` is a table with `person_id` of persons to leave out of every cohort (oppositions). A definition that
+    cannot be run is named in `failed`; the others still run. Raises Stopped where `progress` or the engine was told
+    to stop, Unavailable where the engine fails on what all definitions share.
+    """
+    plans, failed = plans_of(engine, definitions, exclude)
+    script = compile_batch(plans)
+    prepare(engine, script, part(progress, 0.0, 0.6), exclude)
+    tables: list[pa.Table] = []
+    for at, (name, cohort) in enumerate(script.cohorts.items()):
+        progress(0.6 + 0.4 * at / len(script.cohorts), name)
+        try:
+            for step in cohort.steps:
+                engine.materialise(step)
+            columns = ("subject_id", "cohort_start_date", "cohort_end_date")
+            found = engine.fetch(sql.select(sql.columns("c", *columns), sql.work_table(cohort.cohort, "c")))
+            tables.append(found.add_column(0, "cohort", pa.array([name] * found.num_rows, pa.string())).cast(ROWS))
+        except Stopped:
+            raise
+        except UserError as error:
+            failed[name] = error
+        finally:
+            for step in cohort.steps:
+                engine.drop(step.name)
+    clean(engine, script)
+    rows = pa.concat_tables([ROWS.empty_table(), *tables])
+    progress(1.0, "")
+    return Generated(rows.sort_by([(name, "ascending") for name in ROWS.names]), failed)
+
+
+def plans_of(
+    engine: Engine, definitions: Mapping[str, Definition], exclude: pa.Table | None
+) -> tuple[dict[str, Plan], dict[str, UserError]]:
+    """Return the plans that can run on this engine, and the reason for each definition that cannot."""
+    plans: dict[str, Plan] = {}
+    failed: dict[str, UserError] = {}
+    for name, definition in definitions.items():
+        try:
+            plan = definition.plan
+            check_tables(plan, engine)
+            plans[name] = replace(plan, exclude=Exclude(EXCLUDED)) if exclude is not None else plan
+        except UserError as error:
+            failed[name] = error
+    return plans, failed
+
+
+def prepare(engine: Engine, script: Script, progress: Progress, exclude: pa.Table | None = None) -> None:
+    """Load a batch's tables and run the steps that its definitions share."""
+    for name, table in script.loads.items():
+        engine.load(name, table)
+    if exclude is not None:
+        engine.load(EXCLUDED, exclude.select(["person_id"]).group_by("person_id").aggregate([]))
+    for at, step in enumerate(script.shared):
+        progress(at / len(script.shared), step.name)
+        engine.materialise(step)
+
+
+def clean(engine: Engine, script: Script) -> None:
+    """Drop what a batch shared."""
+    for name in (*script.loads, *(step.name for step in script.shared), EXCLUDED):
+        engine.drop(name)

@@ -1,0 +1,57 @@
+"""What a plan reads of a database, checked before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from workbench.cohorts.compile_criteria import joined_tables
+from workbench.cohorts.domains import DAYS_SUPPLY, FAR_FUTURE, NEXT_DAY
+from workbench.cohorts.plan import DrugEra, Events, Plan
+from workbench.cohorts.survey import all_events, raw_columns
+from workbench.engines.base import Engine
+from workbench.kernel.errors import InvalidInput
+from workbench.vocabulary.concept_sets import ConceptSet, needs
+
+
+def check_tables(plan: Plan, engine: Engine) -> None:
+    """Raise InvalidInput with the path of the first part whose table or column the database lacks."""
+    for table, columns, path in _reads(plan):
+        found = engine.columns(table)
+        if not found:
+            raise InvalidInput("cohort.table_missing", table=table, path=path)
+        for column in columns:
+            if column not in found:
+                raise InvalidInput("cohort.column_missing", table=table, column=column, path=path)
+
+
+def _reads(plan: Plan) -> Iterator[tuple[str, tuple[str, ...], str]]:
+    yield "observation_period", ("person_id", "observation_period_start_date", "observation_period_end_date"), "$"
+    yield "person", ("person_id",), "$"
+    for events, distinct in all_events(plan):
+        yield events.spec.table, _columns(events, distinct), events.path
+        if events.spec.place:
+            yield "location", ("location_id", events.spec.concept or "location_id"), events.path
+        for table in joined_tables(events):
+            yield table, (f"{table}_id",), events.path
+        yield from _vocabulary([each for each in (events.concepts, events.source) if each], events.path)
+    if isinstance(plan.exit, DrugEra):
+        yield "drug_exposure", ("drug_concept_id", "drug_source_concept_id", "days_supply"), plan.exit.path
+        yield from _vocabulary([plan.exit.concepts], plan.exit.path)
+
+
+def _vocabulary(sets: list[ConceptSet], path: str) -> Iterator[tuple[str, tuple[str, ...], str]]:
+    for table in needs(dict.fromkeys(sets, 0)):
+        yield table, (), path
+
+
+def _columns(events: Events, distinct: str | None) -> tuple[str, ...]:
+    spec = events.spec
+    rules = {DAYS_SUPPLY: "days_supply", NEXT_DAY: spec.start, FAR_FUTURE: spec.start}
+    wanted = {spec.key, spec.person, spec.start, *(rules.get(rule, rule) for rule in spec.end)}
+    wanted |= {spec.concept} if spec.concept and not spec.place else set()
+    wanted |= {spec.source} if events.source is not None and spec.source else set()
+    wanted |= {"visit_occurrence_id"} if spec.visit else set()
+    wanted |= raw_columns(events.tests)
+    if distinct == "visit_detail_id":
+        wanted.add(distinct)
+    return tuple(sorted(wanted))

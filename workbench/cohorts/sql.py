@@ -1,0 +1,71 @@
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+"""A definition as SQL text of a dialect: the plan's own steps, with the small tables that they load as values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+from sqlglot import exp
+
+from workbench.cohorts.circe import Definition
+from workbench.cohorts.compile import compile_batch
+from workbench.engines import sql as trees
+from workbench.engines.base import Step
+
+_KINDS = {pa.int64(): "BIGINT", pa.int32(): "INT", pa.string(): "TEXT"}
+
+
+def sql(definition: Definition, dialect: str) -> str:
+    """Return statements that make a definition's rows, for `duckdb`, `postgres` or `spark`.
+
+    OMOP tables are read from a schema named `cdm`; the last statement gives the rows. Raises InvalidInput where the
+    definition cannot be run.
+    """
+    script = compile_batch({definition.name: definition.plan})
+    cohort = script.cohorts[definition.name]
+    columns = ("subject_id", "cohort_start_date", "cohort_end_date")
+    statements = [
+        *(_create(Step(name, _values(table)), dialect) for name, table in script.loads.items()),
+        *(_create(step, dialect) for step in (*script.shared, *cohort.steps)),
+        trees.select(trees.columns("c", *columns), trees.work_table(cohort.cohort, "c")),
+    ]
+    return "".join(f"{statement.sql(dialect=dialect, pretty=True, copy=False)};\n\n" for statement in statements)
+
+
+def _create(step: Step, dialect: str) -> exp.Create:
+    """A temporary table; a temporary view on Spark, which has no temporary tables."""
+    return exp.Create(
+        this=exp.Table(this=trees.name(step.name)),
+        kind="VIEW" if dialect == "spark" else "TABLE",
+        expression=step.tree,
+        properties=exp.Properties(expressions=[exp.TemporaryProperty()]),
+    )
+
+
+def _values(table: pa.Table) -> exp.Query:
+    """A small table as values, typed by a first row that nothing keeps."""
+    rows = list(_rows(table))
+    empty = {
+        field.name: trees.null(_KINDS[field.type])  # an empty table still has its columns
+        for field in table.schema
+    }
+    nothing = trees.select(empty, _one_row(), where=[trees.compare(trees.number(1), "=", trees.number(0))])
+    return trees.union_all([nothing, *rows])
+
+
+def _one_row() -> trees.Expr:
+    return trees.sub(trees.bare_select({"one": trees.number(1)}), "one")
+
+
+def _rows(table: pa.Table) -> Iterator[exp.Query]:
+    """One SELECT without FROM a row."""
+    kinds = {field.name: _KINDS[field.type] for field in table.schema}
+    for row in table.to_pylist():
+        yield trees.bare_select(
+            {
+                key: trees.cast(trees.text(value) if isinstance(value, str) else trees.number(value), kinds[key])
+                for key, value in row.items()
+            }
+        )

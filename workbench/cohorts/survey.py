@@ -1,0 +1,178 @@
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+"""What a batch of plans needs: concept sets, event tables with their columns, bits for set membership."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from workbench.cohorts.plan import (
+    DERIVED_FIELDS,
+    JOINED_FIELDS,
+    Abnormal,
+    Demographics,
+    DrugEra,
+    Events,
+    Group,
+    InSet,
+    Match,
+    Plan,
+    Test,
+)
+from workbench.vocabulary.concept_sets import ConceptSet
+
+WORD_BITS = 62
+BITS = "set_bits"
+_VIA = {"specialty": "provider_id", "place_of_service": "care_site_id"}
+_FROM = {
+    "range_low_ratio": ("value_as_number", "range_low"),
+    "range_high_ratio": ("value_as_number", "range_high"),
+}
+
+
+@dataclass
+class Needs:
+    """What one domain's shared event table must hold, for all plans of the batch."""
+
+    columns: set[str] = field(default_factory=set[str])
+    concept_bits: dict[ConceptSet, int] = field(default_factory=dict[ConceptSet, int])
+    source_bits: dict[ConceptSet, int] = field(default_factory=dict[ConceptSet, int])
+    whole: bool = False
+    source: bool = False
+
+    def words(self, role: str) -> int:
+        """Return how many whole numbers hold the bits of a role (concept or source)."""
+        bits = self.concept_bits if role == "concept" else self.source_bits
+        return -(-len(bits) // WORD_BITS)
+
+
+@dataclass
+class Survey:
+    """The needs of a batch. Numbers are given in the order of the plans, so equal batches give equal steps."""
+
+    sets: dict[ConceptSet, int] = field(default_factory=dict[ConceptSet, int])
+    domains: dict[str, Needs] = field(default_factory=dict[str, Needs])
+    counts: dict[Events, set[str]] = field(default_factory=dict[Events, set[str]])
+
+    def number(self, concepts: ConceptSet) -> int:
+        """Return the number of a set."""
+        return self.sets[concepts]
+
+    def bits(self) -> pa.Table:
+        """Return the table that says which bit of which word stands for a set, by domain and role."""
+        rows = [
+            (f"{domain}.{role}", self.sets[concepts], place // WORD_BITS, 1 << (place % WORD_BITS))
+            for domain, needs in self.domains.items()
+            for role, bits in (("concept", needs.concept_bits), ("source", needs.source_bits))
+            for concepts, place in bits.items()
+        ]
+        kinds = (("place", pa.string()), ("set_id", pa.int64()), ("word", pa.int64()), ("value", pa.int64()))
+        return pa.table({name: pa.array([row[at] for row in rows], kind) for at, (name, kind) in enumerate(kinds)})
+
+
+def survey(plans: Iterable[Plan]) -> Survey:
+    """Return what a batch of plans needs."""
+    found = Survey()
+    for plan in plans:
+        for events, distinct in all_events(plan):
+            _note_events(found, events, distinct)
+        for test in _demographic_tests(plan):
+            _note_test(found, test)
+        if isinstance(plan.exit, DrugEra):
+            needs = found.domains.setdefault("DrugExposure", Needs())
+            _note_set(found, plan.exit.concepts)
+            needs.source = True
+            needs.concept_bits.setdefault(plan.exit.concepts, len(needs.concept_bits))
+            needs.source_bits.setdefault(plan.exit.concepts, len(needs.source_bits))
+    return found
+
+
+def all_events(plan: Plan) -> Iterator[tuple[Events, str | None]]:
+    """Yield every kind of event that a plan reads, inner ones first, with the column that a distinct count reads."""
+    for events in (*plan.entry.events, *plan.censoring):
+        yield from _inner(events)
+        yield events, None
+    for group in groups_of(plan):
+        yield from _in_group(group)
+
+
+def groups_of(plan: Plan) -> tuple[Group, ...]:
+    """Return the groups judged on the entry events: additional criteria, then the inclusion rules."""
+    return (*((plan.additional,) if plan.additional else ()), *(rule.group for rule in plan.rules))
+
+
+def _inner(events: Events) -> Iterator[tuple[Events, str | None]]:
+    if events.around is not None:
+        yield from _in_group(events.around)
+
+
+def _in_group(group: Group) -> Iterator[tuple[Events, str | None]]:
+    for member in group.members:
+        if isinstance(member, Group):
+            yield from _in_group(member)
+        elif isinstance(member, Match):
+            yield from _inner(member.events)
+            yield member.events, member.distinct
+
+
+def _demographic_tests(plan: Plan) -> Iterator[Test]:
+    groups = [*groups_of(plan)]
+    groups += [events.around for events, _ in all_events(plan) if events.around is not None]
+    while groups:
+        for member in groups.pop().members:
+            if isinstance(member, Group):
+                groups.append(member)
+            elif isinstance(member, Demographics):
+                yield from member.tests
+
+
+def _note_set(found: Survey, concepts: ConceptSet) -> None:
+    found.sets.setdefault(concepts, len(found.sets) + 1)
+
+
+def _note_test(found: Survey, test: Test) -> None:
+    if isinstance(test, InSet | Abnormal) and test.concepts is not None:
+        _note_set(found, test.concepts)
+
+
+def _note_events(found: Survey, events: Events, distinct: str | None) -> None:
+    needs = found.domains.setdefault(events.domain, Needs())
+    for concepts, bits in ((events.concepts, needs.concept_bits), (events.source, needs.source_bits)):
+        if concepts is not None:
+            _note_set(found, concepts)
+            bits.setdefault(concepts, len(bits))
+    needs.whole |= events.concepts is None and events.source is None
+    needs.source |= events.source is not None or distinct == "source_concept_id"
+    for test in events.tests:
+        _note_test(found, test)
+    needs.columns |= raw_columns(events.tests)
+    if distinct is not None:
+        needs.columns |= _raw(distinct)
+        found.counts.setdefault(events, set()).add(distinct)
+
+
+def _raw(name: str) -> set[str]:
+    if name in _FROM:
+        return set(_FROM[name])
+    if name in _VIA:
+        return {_VIA[name]}
+    return set() if name in DERIVED_FIELDS or name in JOINED_FIELDS else {name}
+
+
+def raw_columns(tests: Iterable[Test]) -> set[str]:
+    """Return the columns of the domain's own table that some tests read."""
+    found: set[str] = set()
+    for test in tests:
+        if isinstance(test, Abnormal):
+            found |= {"value_as_number", "range_low", "range_high", "value_as_concept_id"}
+        else:
+            found |= _raw(test.field)
+    return found
+
+
+def tables_of(needs: Mapping[str, Needs]) -> tuple[str, ...]:
+    """Return the domains in a stable order."""
+    return tuple(needs)

@@ -1,0 +1,198 @@
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+"""DuckDB: the only file that imports its driver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+
+import duckdb
+import pyarrow as pa
+from sqlglot import exp
+
+from workbench.engines.base import Capabilities, Step
+from workbench.engines.sql import CDM
+from workbench.kernel.errors import Stopped, Unavailable
+
+_SOURCE = "source"
+
+
+def connect(
+    threads: int | None = None, memory: str | None = None, spill: Path | None = None
+) -> duckdb.DuckDBPyConnection:
+    """Return an in-memory connection that can neither fetch extensions nor read Python variables as tables.
+
+    `threads` and `memory` (such as "2GB") bound the instance; None keeps DuckDB's own defaults. What does not fit in
+    memory goes to the folder `spill`; without one nothing of the patients is written, and the work fails instead of
+    leaving rows in whatever folder is current. Files of this machine can be read (a release is files); call
+    `lock(connection)` once everything is attached and registered.
+    """
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "allow_community_extensions": False,
+        "python_enable_replacements": False,
+        "temp_directory": str(spill) if spill is not None else "",
+    }
+    if threads is not None:
+        config["threads"] = threads
+    if memory is not None:
+        config["memory_limit"] = memory
+    return duckdb.connect(":memory:", config=config)
+
+
+def lock(connection: duckdb.DuckDBPyConnection, files: Iterable[Path] = ()) -> None:
+    """Close the connection's doors: no file but these, no network, no change of configuration from here on."""
+    allowed = ", ".join(_literal(str(path.absolute())) for path in files)
+    if allowed:
+        connection.execute(f"SET allowed_paths = [{allowed}]").fetchall()
+    connection.execute("SET enable_external_access = false").fetchall()
+    connection.execute("SET lock_configuration = true").fetchall()
+
+
+def _quoted(text: str) -> str:
+    return exp.Identifier(this=text, quoted=True).sql(dialect="duckdb")
+
+
+def _literal(text: str) -> str:
+    return exp.Literal.string(text).sql(dialect="duckdb")
+
+
+class DuckDBEngine:
+    """Runs steps over read-only data tables; work tables live in the instance's memory and vanish with it."""
+
+    capabilities = Capabilities(dialect="duckdb", explain=True, cancel=True)
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Wrap a connection whose schema `cdm` holds the data as views; use `over_parquet` or `over_database`."""
+        self._connection = connection
+        self._stopped = False
+        rows = connection.execute(
+            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = ?", [CDM]
+        ).fetchall()
+        found: dict[str, set[str]] = {}
+        for table, column in rows:
+            found.setdefault(str(table).lower(), set()).add(str(column).lower())
+        self._columns = {table: frozenset(names) for table, names in found.items()}
+
+    @classmethod
+    def over_parquet(
+        cls,
+        tables: Mapping[str, Path],
+        *,
+        threads: int | None = None,
+        memory: str | None = None,
+        spill: Path | None = None,
+    ) -> DuckDBEngine:
+        """Open an engine over one Parquet file a table. Raises Unavailable where a file cannot be read."""
+        connection = connect(threads, memory, spill)
+        try:
+            connection.execute(f"CREATE SCHEMA {CDM}").fetchall()
+            for table, path in tables.items():
+                source = f"SELECT * FROM read_parquet({_literal(str(path.absolute()))})"  # noqa: S608 (names and paths are quoted; a view takes no parameters)
+                connection.execute(f"CREATE VIEW {CDM}.{_quoted(table)} AS {source}").fetchall()
+            lock(connection, tables.values())
+            return cls(connection)
+        except duckdb.Error as error:
+            connection.close()
+            raise Unavailable("engine.source_unreadable", reason=_reason(error)) from error
+
+    @classmethod
+    def over_database(
+        cls, path: Path, *, threads: int | None = None, memory: str | None = None, spill: Path | None = None
+    ) -> DuckDBEngine:
+        """Open an engine over a DuckDB file, read-only, tables in schema `main`. Raises Unavailable where it cannot."""
+        if not path.is_file():
+            raise Unavailable("engine.source_missing", name=path.name)
+        connection = connect(threads, memory, spill)
+        try:
+            connection.execute(f"ATTACH {_literal(str(path))} AS {_SOURCE} (READ_ONLY)").fetchall()
+            connection.execute(f"CREATE SCHEMA {CDM}").fetchall()
+            names = connection.execute(
+                "SELECT table_name FROM information_schema.tables WHERE table_catalog = ? AND table_schema = 'main'",
+                [_SOURCE],
+            ).fetchall()
+            for (table,) in names:
+                source = f"SELECT * FROM {_SOURCE}.main.{_quoted(table)}"  # noqa: S608
+                connection.execute(f"CREATE VIEW {CDM}.{_quoted(str(table).lower())} AS {source}").fetchall()
+            lock(connection)
+            return cls(connection)
+        except duckdb.Error as error:
+            connection.close()
+            raise Unavailable("engine.source_unreadable", reason=_reason(error)) from error
+
+    def columns(self, table: str) -> frozenset[str]:
+        """Return the column names of a data table in lower case; empty where the database lacks the table."""
+        return self._columns.get(table, frozenset())
+
+    def load(self, table: str, rows: pa.Table) -> None:
+        """Make a work table from Arrow rows."""
+        self._connection.register("incoming", rows)
+        try:
+            self._run(f"CREATE OR REPLACE TEMP TABLE {_quoted(table)} AS FROM incoming").fetchall()
+        finally:
+            self._connection.unregister("incoming")
+
+    def materialise(self, step: Step) -> None:
+        """Run a step and keep its rows as a temporary table."""
+        query = step.tree.sql(dialect="duckdb", copy=False)
+        self._run(f"CREATE OR REPLACE TEMP TABLE {_quoted(step.name)} AS {query}").fetchall()
+
+    def fetch(self, tree: exp.Query) -> pa.Table:
+        """Run a query and return its rows as an Arrow table."""
+        try:
+            return self._connection.sql(tree.sql(dialect="duckdb", copy=False)).to_arrow_table()
+        except duckdb.Error as error:
+            raise self._translated(error) from error
+
+    def drop(self, table: str) -> None:
+        """Forget a work table."""
+        self._run(f"DROP TABLE IF EXISTS {_quoted(table)}").fetchall()
+
+    def explain(self, tree: exp.Query) -> str:
+        """Return DuckDB's physical plan of a query."""
+        rows = self._run(f"EXPLAIN {tree.sql(dialect='duckdb', copy=False)}").fetchall()
+        return "\n".join(str(row[-1]) for row in rows)
+
+    def cancel(self) -> None:
+        """Interrupt what runs now; the running call raises Stopped."""
+        self._stopped = True
+        self._connection.interrupt()
+
+    def progress(self) -> float:
+        """Return the share done of the running query (0.0 to 1.0), or -1.0 where unknown."""
+        share = self._connection.query_progress()
+        return share / 100.0 if share >= 0 else -1.0
+
+    def close(self) -> None:
+        """Release the instance."""
+        self._connection.close()
+
+    def __enter__(self) -> DuckDBEngine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(self, sql: str) -> duckdb.DuckDBPyConnection:
+        try:
+            return self._connection.execute(sql)
+        except duckdb.Error as error:
+            raise self._translated(error) from error
+
+    def _translated(self, error: duckdb.Error) -> Exception:
+        if self._stopped or isinstance(error, duckdb.InterruptException):
+            self._stopped = False
+            return Stopped("engine.stopped")
+        if isinstance(error, duckdb.OutOfMemoryException):
+            return Unavailable("engine.memory")
+        return Unavailable("engine.failed", reason=_reason(error))
+
+
+def _reason(error: duckdb.Error) -> str:
+    """Return the kind of a driver's error; its message may quote data or paths, so people do not read it."""
+    return type(error).__name__

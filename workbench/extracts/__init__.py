@@ -1,0 +1,1 @@
+"""Request → minimised, pseudonymized, sealed and inspected package with its manifest."""

@@ -1,0 +1,141 @@
+"""The one entry point: an approved request becomes a package in a folder of the caller's.
+
+select → transform → write sealed → inspect again → manifest. The caller makes the folder aside and renames it when
+this returns; where this raises, the folder is thrown away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from workbench.engines.duckdb import DuckDBEngine
+from workbench.extracts import package, risk
+from workbench.extracts.inspect import Finding, inspect_extract, truth
+from workbench.extracts.make import Order, make_tables
+from workbench.governance.keys import StudySecrets, commitment
+from workbench.governance.policy import check_other_person
+from workbench.governance.protocols import FOLLOW_UP, Columns, delivered_columns, intersect
+from workbench.governance.sensitive import withheld_classes
+from workbench.kernel.digest import digest_document
+from workbench.kernel.errors import Refused
+from workbench.kernel.progress import Progress, part, silent
+from workbench.kernel.schemas import validate
+
+
+def build_extract(
+    *,
+    release_tables: Mapping[str, Path],
+    release_digest: str,
+    cut_off: date,
+    cohort: pa.Table,
+    cohort_digest: str,
+    outcomes: Mapping[str, tuple[str, pa.Table]],
+    protocol: Mapping[str, Any],
+    request: Mapping[str, Any],
+    approval: Mapping[str, Any],
+    secrets: StudySecrets,
+    synthetic: bool,
+    into: Path,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Make the extract of an approved request inside `into` and return its manifest.
+
+    `cohort` and each outcome have `subject_id`, `cohort_start_date`, `cohort_end_date`; `outcomes` maps a name to its
+    digest and rows; `cut_off` is the last day of the release. Same inputs and secrets give the same manifest but for
+    `files`. Raises `Refused` (`extract.stale_approval`, `extract.not_approved`, `extract.inspection`),
+    `Unavailable` (`extract.release_incomplete`), and what the engine raises.
+    """
+    digests = [digest for digest, _ in outcomes.values()]
+    check_papers(request, protocol, approval, release=release_digest, cohort=cohort_digest, outcomes=digests)
+    columns = delivered_columns(request["tables"], protocol["tables"])
+    periods = {name: _period(name, request, protocol) for name in ("period", "outcome_period")}
+    rows = {name: pl.DataFrame(table) for name, (_, table) in outcomes.items()}
+    withheld = withheld_classes(protocol["sensitive_classes"])
+    order = Order(columns, periods["period"], periods["outcome_period"], withheld, cut_off)
+    with DuckDBEngine.over_parquet(release_tables) as engine:
+        made = make_tables(engine, order, pl.DataFrame(cohort), rows, secrets, progress=part(progress, 0.0, 0.7))
+    progress(0.7, "write")
+    into.mkdir(mode=0o700, parents=True, exist_ok=True)
+    manifest: dict[str, Any] = {
+        "format": "workbench/extract/1",
+        "study": protocol["study"],
+        "synthetic": synthetic,
+        "release": release_digest,
+        "cohort": cohort_digest,
+        "outcomes": [outcomes[name][0] for name in sorted(outcomes)],
+        "outcome_names": sorted(outcomes),
+        "request": digest_document(request),
+        "approval": digest_document(approval),
+        "protocol": digest_document(protocol),
+        "key_commitment": commitment(secrets.pseudonym),
+        "columns": {name: _proof(entry) for name, entry in columns.items()},
+        **periods,
+        "transforms": made.transforms,
+        "pseudonym_collisions": made.collisions,
+        "risk": risk.measure(made.tables, made.left_out),
+        "dictionary": package.dictionary(made.given, sorted(made.tables)),
+        "tables": package.write_tables(made.tables, protocol["study"], secrets.data, into),
+    }
+    validate(manifest, "extract")
+    progress(0.85, "inspect")
+    _refuse(inspect_extract(into, manifest, protocol, secrets, truth(release_tables, cohort, cut_off)))
+    package.write_manifest(manifest, into)
+    progress(1.0, "done")
+    return manifest
+
+
+def check_papers(
+    request: Mapping[str, Any],
+    protocol: Mapping[str, Any],
+    approval: Mapping[str, Any],
+    *,
+    release: str,
+    cohort: str,
+    outcomes: Sequence[str],
+) -> None:
+    """Check that the papers belong together: this request, approved by another person, under this very protocol.
+
+    `release`, `cohort` and `outcomes` are the digests of what is about to be used.
+
+    Raises `Refused`: `extract.not_approved`, `extract.stale_approval` naming what differs, `governance.self_approval`.
+    """
+    if approval["decision"] != "approved":
+        raise Refused("extract.not_approved", decision=approval["decision"])
+    check_other_person(request["requester"], approval["reviewer"])
+    pairs = {
+        "request": (approval["request"], digest_document(request)),
+        "protocol": (approval["protocol"], digest_document(protocol)),
+        "protocol of the request": (request["protocol"], approval["protocol"]),
+        "release": (protocol["release"], release),
+        "cohort": (request["cohort"], cohort),
+        "outcomes": (sorted(request["outcomes"]), sorted(outcomes)),
+    }
+    differing = [name for name, (approved, given) in pairs.items() if approved != given]
+    if differing:
+        raise Refused("extract.stale_approval", parts=", ".join(differing))
+
+
+def _refuse(found: Sequence[Finding]) -> None:
+    if found:
+        what = ", ".join(f"{finding.code} ({finding.table}.{finding.column})" for finding in found)
+        raise Refused("extract.inspection", findings=what)
+
+
+def _period(name: str, request: Mapping[str, Any], protocol: Mapping[str, Any]) -> dict[str, int | None]:
+    approved = protocol.get(name, FOLLOW_UP)
+    return intersect(request.get(name, approved), approved)
+
+
+def _proof(columns: Columns) -> dict[str, Any]:
+    return {
+        "requested": list(columns.requested),
+        "approved": list(columns.approved),
+        "delivered": list(columns.delivered),
+        "withheld": dict(columns.withheld),
+    }

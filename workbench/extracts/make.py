@@ -1,0 +1,120 @@
+"""The tables of an extract, from the release to their delivered form, in memory: select, then transform."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from workbench.engines.duckdb import DuckDBEngine
+from workbench.extracts import select, transform
+from workbench.extracts.select import Plan
+from workbench.governance.deliverable import deliverable
+from workbench.governance.keys import StudySecrets
+from workbench.governance.protocols import Columns
+from workbench.governance.sensitive import SensitiveClass
+from workbench.kernel.progress import Progress
+
+Period = Mapping[str, int | None]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be made: the columns of each table, both periods, the sensitive classes to leave out, the last day."""
+
+    columns: Mapping[str, Columns]
+    period: Period
+    outcome_period: Period
+    withheld: tuple[SensitiveClass, ...]
+    cut_off: date
+
+
+@dataclass(frozen=True)
+class Made:
+    """The delivered tables and what the manifest says of them; `given` are the CDM columns behind each table."""
+
+    tables: dict[str, pl.DataFrame]
+    given: dict[str, tuple[str, ...]]
+    transforms: list[dict[str, str]]
+    collisions: int
+    left_out: int
+
+
+def make_tables(
+    engine: DuckDBEngine,
+    order: Order,
+    cohort: pl.DataFrame,
+    outcomes: Mapping[str, pl.DataFrame],
+    secrets: StudySecrets,
+    *,
+    progress: Progress,
+) -> Made:
+    """Make every table of the order; `progress` is called before each. Real ids and dates exist in memory only."""
+    index = transform.first_index(cohort)
+    select.load_index(engine, index)
+    observed = select.observation_periods(engine)
+    persons = transform.cut_persons(index, observed, select.first_date(engine), order.cut_off, secrets.pseudonym)
+    plans = {
+        table: select.plan_table(table, columns.delivered, engine.columns(table))
+        for table, columns in order.columns.items()
+        if columns.delivered and engine.columns(table)
+    }
+    sensitive = select.sensitive_concepts(engine, order.withheld)
+    raw: dict[str, pl.DataFrame] = {}
+    for done, (table, plan) in enumerate(plans.items()):
+        progress(done / len(plans), table)
+        raw[table] = select.select_rows(engine, plan, order.period)
+    links, link_collisions = transform.link_pseudonyms(raw, plans, secrets.pseudonym)
+    limits = transform.bounds(persons.frame, order.period)
+    tables = {
+        "cohort": transform.cohort_table(persons.frame, order.period, order.outcome_period),
+        "outcome": transform.outcome_table(outcomes, transform.bounds(persons.frame, order.outcome_period)),
+    }
+    for table, plan in plans.items():
+        rows = raw.pop(table)
+        tables[table] = (
+            transform.person_table(rows, plan, limits)
+            if table == "person"
+            else transform.event_table(rows, plan, limits, sensitive, links)
+        )
+    tables["concept"] = select.concept_rows(engine, transform.concept_ids(tables, plans)).sort("concept_id")
+    return Made(
+        tables=tables,
+        given={table: plan.given for table, plan in plans.items()},
+        transforms=_rules(plans, order.withheld),
+        collisions=persons.collisions + link_collisions,
+        left_out=persons.left_out,
+    )
+
+
+def _rules(plans: Mapping[str, Plan], withheld: Sequence[SensitiveClass]) -> list[dict[str, str]]:
+    """Return what was done to which column, for the manifest (words: `extract.rule_CODE`; a class follows a colon)."""
+    rules = [
+        {"table": "*", "column": "person_id", "rule": "pseudonym_53_bits"},
+        {"table": "*", "column": "*", "rule": "sorted_by_pseudonym"},
+        {"table": "cohort", "column": "observation_start_day", "rule": "cut_1_to_26_weeks_after_first_day"},
+        {"table": "cohort", "column": "observation_end_day", "rule": "cut_1_to_26_weeks_before_cut_off"},
+        *({"table": "*", "column": "*", "rule": f"sensitive_class_left_out:{entry.code}"} for entry in withheld),
+    ]
+    for table, plan in plans.items():
+        if table in select.INTERVALS:
+            rules.append({"table": table, "column": "start_day", "rule": "cut_to_period"})
+        for column in plan.given:
+            code = _rule(deliverable()[table][column], column in plan.fallback)
+            if code:
+                rules.append({"table": table, "column": column, "rule": code})
+    return rules
+
+
+def _rule(kind: str, fallback: bool) -> str | None:
+    if fallback:
+        return "source_concept_where_standard_is_0"
+    if kind.startswith("key."):
+        return "pseudonym_53_bits"
+    return {
+        "start": "days_from_index",
+        "end": "days_from_index_cut_to_period",
+        "age": "age_at_index_capped_at_90",
+    }.get(kind)

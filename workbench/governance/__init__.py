@@ -1,0 +1,1 @@
+"""Who may do what, in which state, under which legal basis, with which keys, and what may be shown."""

@@ -1,0 +1,64 @@
+"""Row-level files of a study at rest: Parquet, each encrypted with its own key, derived from the study's data secret.
+
+Whatever is made from an extract (features, predictions) is sealed the same way: destroying one secret closes all.
+"""
+
+from __future__ import annotations
+
+# pyright: reportMissingTypeStubs=false
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow
+import pyarrow.parquet
+import pyarrow.parquet.encryption
+
+from workbench.governance.keys import derive
+from workbench.kernel.errors import Unavailable
+
+# pyarrow has no types
+pa: Any = pyarrow
+pq: Any = pyarrow.parquet
+encryption: Any = pyarrow.parquet.encryption
+
+_EPOCH: Final = (946684800, 946684800)  # 2000-01-01: the file's time carries nothing
+_ROWS: Final = 262_144
+
+
+def write_sealed(table: Any, path: Path, data_secret: bytes, label: str) -> None:
+    """Write a `pyarrow.Table` encrypted (AES-256-GCM, footer included), without statistics and without file times.
+
+    `label` names what this is (study, table, content digest): key and authenticated data depend on it, so that files
+    cannot be swapped and no two contents share a key. Content and order of rows are written as they are.
+    """
+    plain = table.replace_schema_metadata(None)
+    pq.write_table(
+        plain,
+        path,
+        compression="zstd",
+        write_statistics=False,
+        write_page_index=False,
+        store_schema=False,
+        row_group_size=_ROWS,
+        encryption_properties=encryption.create_encryption_properties(
+            derive(data_secret, f"sealed/{label}"), aad_prefix=label.encode(), store_aad_prefix=False
+        ),
+    )
+    os.utime(path, _EPOCH)
+
+
+def read_sealed(path: Path, data_secret: bytes, label: str) -> Any:
+    """Return the `pyarrow.Table` that `write_sealed` wrote under the same label.
+
+    Raises `Unavailable` (`governance.sealed_unreadable`) where the file is missing, damaged or of another secret.
+    """
+    try:
+        return pq.ParquetFile(
+            path,
+            decryption_properties=encryption.create_decryption_properties(
+                derive(data_secret, f"sealed/{label}"), aad_prefix=label.encode()
+            ),
+        ).read()
+    except (OSError, pa.ArrowException):
+        raise Unavailable("governance.sealed_unreadable", name=path.name) from None

@@ -1,0 +1,1 @@
+"""Values without input or output: digests, errors, words, clock, settings, schemas."""

@@ -1,0 +1,20 @@
+"""The one place where time comes from, so that tests can set it and manifests can be seen to do without it."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+
+def now() -> datetime:
+    """Return the current time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def timestamp() -> str:
+    """Return the current time in ISO 8601 with microseconds, in UTC, ending in `Z`."""
+    return now().isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def today() -> date:
+    """Return the current date in UTC."""
+    return now().date()

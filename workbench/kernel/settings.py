@@ -1,0 +1,75 @@
+"""Where things are: the home, the keys beside it, the store, the MLflow folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench.kernel.text import Lang
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Resolved places of one installation; every path is absolute.
+
+    `keys` is a folder apart from `home` (0700); `store_url` is a SQLAlchemy URL; `mlruns` holds MLflow's database.
+    """
+
+    home: Path
+    keys: Path
+    store_url: str
+    mlruns: Path
+    lang: Lang
+
+    @property
+    def releases(self) -> Path:
+        """The folder of data releases."""
+        return self.home / "releases"
+
+    @property
+    def extracts(self) -> Path:
+        """The folder of extracts, each with the features and models made from it."""
+        return self.home / "extracts"
+
+    @property
+    def cache(self) -> Path:
+        """The folder of caches, one per release; can be deleted at will."""
+        return self.home / "cache"
+
+    @property
+    def jobs(self) -> Path:
+        """The folder of job logs."""
+        return self.home / "jobs"
+
+    def mlflow_uri(self) -> str:
+        """The URL of MLflow's database back end."""
+        return f"sqlite:///{self.mlruns / 'mlflow.db'}"
+
+
+def load_settings(home: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Resolve the settings: `home` given, else `$WORKBENCH_HOME`, else `.workbench` in the current folder.
+
+    Keys: `$WORKBENCH_KEYS`, else `<home>-keys`. Store: `$WORKBENCH_STORE`, else `app.sqlite` in the home.
+    MLflow: `$WORKBENCH_MLRUNS`, else `./mlruns` if present, else `<home>/mlruns`.
+    Language: `$WORKBENCH_LANG` (`fr` or `en`), French by default.
+    """
+    env = os.environ if environ is None else environ
+    named = home or (Path(env["WORKBENCH_HOME"]) if env.get("WORKBENCH_HOME") else None)
+    place = (named or Path(".workbench")).absolute()
+    keys = Path(env["WORKBENCH_KEYS"]) if env.get("WORKBENCH_KEYS") else place.with_name(f"{place.name}-keys")
+    return Settings(
+        home=place,
+        keys=keys.absolute(),
+        store_url=env.get("WORKBENCH_STORE") or f"sqlite:///{place / 'app.sqlite'}",
+        mlruns=_mlruns(place, env),
+        lang="en" if env.get("WORKBENCH_LANG", "fr").lower().startswith("en") else "fr",
+    )
+
+
+def _mlruns(home: Path, env: Mapping[str, str]) -> Path:
+    if env.get("WORKBENCH_MLRUNS"):
+        return Path(env["WORKBENCH_MLRUNS"]).absolute()
+    local = Path("mlruns")
+    return local.absolute() if local.is_dir() else home / "mlruns"

@@ -1,0 +1,252 @@
+"""Data releases: immutable folders of Parquet with a manifest; listed, made current, opened, verified.
+
+`<root>/<id>/manifest.json`, `<root>/<id>/tables/<table>.parquet`, `<root>/<id>/set_aside/<table>.parquet` (rows of the
+source that did not fit, kept so that nothing is lost) and `<root>/current`, a file that holds the current release's id.
+The id is the digest of the manifest without its `files`: it names the content, on any machine. The files' own SHA-256
+tell whether the bytes are those that were written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from workbench.engines import duckdb as driver
+from workbench.engines.content import content_digest
+from workbench.kernel.digest import canonical_json, digest_manifest, short
+from workbench.kernel.errors import Unavailable, UserError
+from workbench.kernel.schemas import validate
+from workbench.kernel.text import Lang, say
+from workbench.store.files import sha256_file, write_text
+
+MANIFEST = "manifest.json"
+_CURRENT = "current"
+_HASHERS = 2
+
+
+@dataclass(frozen=True)
+class Release:
+    """A data release that was opened: its manifest fits the format; its files are not yet verified."""
+
+    id: str
+    manifest: Mapping[str, Any] = field(repr=False)
+    folder: Path
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of the content, 64 hexadecimal digits; the id holds its first twelve."""
+        return digest_manifest(self.manifest)
+
+    @cached_property
+    def tables(self) -> Mapping[str, Path]:
+        """Table name → its Parquet file."""
+        return {entry["name"]: self.folder / entry["files"][0]["path"] for entry in self.manifest["tables"]}
+
+    @property
+    def synthetic(self) -> bool:
+        """True where no row stems from a real person."""
+        return bool(self.manifest["synthetic"])
+
+    def table(self, name: str) -> Path:
+        """Return a table's Parquet file; KeyError where the release lacks the table."""
+        return self.tables[name]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a release. `code`: `manifest_edited`, `missing`, `added`, `size`, `changed`; `where`: the file
+    inside the release's folder."""
+
+    code: str
+    where: str
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+    def text(self, lang: Lang) -> str:
+        """Return the problem as a sentence."""
+        return say(f"release.problem_{self.code}", lang, where=self.where, **self.facts)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What people look at first. `rows`: table → rows; `checks`: status → number of quality checks."""
+
+    id: str
+    digest: str
+    name: str
+    synthetic: bool
+    persons: int
+    rows: Mapping[str, int]
+    checks: Mapping[str, int]
+    observation_period_rule: str
+    vocabulary: str | None
+    set_aside: int
+
+
+def release_id(manifest: Mapping[str, Any]) -> str:
+    """Return the id that a manifest's content gives: `rel-` and twelve digits of its digest."""
+    return f"rel-{short(digest_manifest(manifest))}"
+
+
+def manifest_text(manifest: Mapping[str, Any]) -> str:
+    """Return the only text in which a manifest is stored (sorted, `1.0` as `1`), so that any edit can be seen."""
+    return json.dumps(json.loads(canonical_json(manifest)), ensure_ascii=False, indent=1) + "\n"
+
+
+def open_release(folder: Path) -> Release:
+    """Open a release's folder. Raises `Unavailable` (`release.no_release`, `release.manifest_unreadable`)."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        validate(manifest, "release")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise Unavailable("release.no_release", place=str(folder)) from error
+    except (OSError, ValueError, UserError) as error:
+        raise Unavailable("release.manifest_unreadable", release=folder.name) from error
+    return Release(folder.name, manifest, folder)
+
+
+def list_releases(root: Path) -> tuple[Release, ...]:
+    """Return the releases under `root` that can be opened, by id; `unreadable` names the others."""
+    return tuple(open_release(folder) for folder in _folders(root) if _opens(folder))
+
+
+def unreadable(root: Path) -> tuple[str, ...]:
+    """Return the ids of releases under `root` whose manifest cannot be read any more."""
+    return tuple(folder.name for folder in _folders(root) if not _opens(folder))
+
+
+def current(root: Path) -> Release | None:
+    """Return the current release, or None where none was published. Raises `Unavailable` where it cannot be opened."""
+    try:
+        name = (root / _CURRENT).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return None
+    return open_release(root / name)
+
+
+def set_current(root: Path, release: str) -> None:
+    """Make a release (by id) the current one, at once for all readers. Raises `Unavailable` where it is not there."""
+    open_release(root / release)
+    write_text(root / _CURRENT, f"{release}\n")
+
+
+def verify(release: Release, *, content: bool = False) -> tuple[Problem, ...]:
+    """Compare a release's folder with its manifest, and the manifest with the id; return every difference.
+
+    Reads each file once (SHA-256, two at a time). With `content` the tables' content digests are computed as well:
+    slower by far, but it sees even files that were replaced together with their SHA-256 in the manifest.
+    """
+    problems = list(_manifest(release))
+    expected = {file["path"]: file for entry in release.manifest["tables"] for file in entry["files"]}
+    with ThreadPoolExecutor(_HASHERS) as pool:
+        for found in pool.map(lambda file: _file(release.folder, file), expected.values()):
+            problems += found
+    aside = {f"set_aside/{entry['name']}.parquet": entry["set_aside_digest"] for entry in _set_aside(release)}
+    for path, digest in aside.items():
+        problems += _content(release.folder, path, digest)
+    if content:
+        damaged = {problem.where for problem in problems}
+        for entry in release.manifest["tables"]:
+            path = entry["files"][0]["path"]
+            problems += [] if path in damaged else _content(release.folder, path, entry["content_digest"])
+    problems += _added(release.folder, {MANIFEST, *expected, *aside})
+    return tuple(sorted(problems, key=lambda problem: (problem.where, problem.code)))
+
+
+def verify_folder(folder: Path, *, content: bool = False) -> tuple[Problem, ...]:
+    """Verify a release's folder; one whose manifest cannot be read has that as its problem. Raises `Unavailable`
+    (`release.no_release`) where there is no release."""
+    try:
+        release = open_release(folder)
+    except Unavailable as error:
+        if error.code != "release.manifest_unreadable":
+            raise
+        return (Problem("manifest_edited", MANIFEST),)
+    return verify(release, content=content)
+
+
+def check_sound(release: Release) -> None:
+    """Raise `Unavailable` (`release.damaged`) where `verify` finds a problem."""
+    problems = verify(release)
+    if problems:
+        raise Unavailable("release.damaged", release=release.id, count=len(problems), where=problems[0].where)
+
+
+def summary(release: Release) -> Summary:
+    """Return what a release's manifest says about it."""
+    manifest = release.manifest
+    return Summary(
+        id=release.id,
+        digest=release.digest,
+        name=manifest["name"],
+        synthetic=manifest["synthetic"],
+        persons=manifest["quality"]["persons"],
+        rows={entry["name"]: entry["rows"] for entry in manifest["tables"]},
+        checks=dict(manifest["quality"]["summary"]),
+        observation_period_rule=manifest["observation_period_rule"]["code"],
+        vocabulary=manifest["vocabulary"]["version"],
+        set_aside=sum(entry["set_aside"] for entry in manifest["intake"]["tables"]),
+    )
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    """Yield the folders of releases: a partial one has a name with a dot first, or no manifest yet."""
+    found = sorted(root.iterdir()) if root.is_dir() else []
+    return (path for path in found if not path.name.startswith(".") and (path / MANIFEST).is_file())
+
+
+def _opens(folder: Path) -> bool:
+    try:
+        open_release(folder)
+    except Unavailable:
+        return False
+    return True
+
+
+def _manifest(release: Release) -> Iterator[Problem]:
+    """Yield a problem where the manifest is not what was written: its text, its identity, or whose file is whose."""
+    stored = (release.folder / MANIFEST).read_bytes()
+    try:
+        as_written = stored == manifest_text(release.manifest).encode() and release_id(release.manifest) == release.id
+    except ValueError:  # a number that canonical JSON cannot hold
+        as_written = False
+    named = all(
+        file["path"].removeprefix("tables/").split("/")[0].removesuffix(".parquet") == entry["name"]
+        for entry in release.manifest["tables"]
+        for file in entry["files"]
+    )
+    if not (as_written and named):
+        yield Problem("manifest_edited", MANIFEST)
+
+
+def _set_aside(release: Release) -> Iterator[Mapping[str, Any]]:
+    return (entry for entry in release.manifest["intake"]["tables"] if entry["set_aside_digest"])
+
+
+def _file(folder: Path, file: Mapping[str, Any]) -> list[Problem]:
+    path = folder / file["path"]
+    if not path.is_file() or path.is_symlink():
+        return [Problem("missing", file["path"])]
+    size = path.stat().st_size
+    if size != file["bytes"]:
+        return [Problem("size", file["path"], {"found": size, "expected": file["bytes"]})]
+    return [] if sha256_file(path) == file["sha256"] else [Problem("changed", file["path"])]
+
+
+def _content(folder: Path, path: str, digest: str) -> list[Problem]:
+    if not (folder / path).is_file():
+        return [Problem("missing", path)]
+    try:
+        same = content_digest(folder / path) == digest
+    except (driver.duckdb.Error, TypeError):
+        same = False
+    return [] if same else [Problem("changed", path)]
+
+
+def _added(folder: Path, expected: set[str]) -> list[Problem]:
+    found = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    return [Problem("added", name) for path in found if (name := path.relative_to(folder).as_posix()) not in expected]

@@ -1,0 +1,206 @@
+"""Cohorts: generating versions of definitions on the current release, and seeing them with governed numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from workbench.cohorts.attrition import AttritionRow, attrition
+from workbench.cohorts.circe import Definition, read_definition
+from workbench.cohorts.describe import describe
+from workbench.cohorts.generate import generate as run
+from workbench.engines.content import content_digest
+from workbench.engines.duckdb import DuckDBEngine
+from workbench.governance.actors import Actor
+from workbench.governance.disclosure import Shown, shown
+from workbench.kernel.digest import digest_document, short
+from workbench.kernel.errors import Refused
+from workbench.kernel.progress import Progress, part, silent
+from workbench.kernel.text import Lang
+from workbench.repository.releases import Release
+from workbench.services.context import Workbench, acting, event, working
+from workbench.services.releases import current_release, verified_release
+from workbench.store import documents, files
+
+FORMAT = "workbench/cohort_version/1"
+ROWS = ("cohort", "subject_id", "cohort_start_date", "cohort_end_date")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of the attrition: its words, and persons, events and persons without this rule, as shown."""
+
+    label: dict[Lang, str]
+    persons: Shown
+    events: Shown
+    without: Shown | None
+
+
+@dataclass(frozen=True)
+class CohortView:
+    """A cohort version as people see it; every number is governed. `sentence` and warnings are in both languages."""
+
+    id: str
+    digest: str
+    name: str
+    title: str
+    release: str
+    definition_digest: str
+    definition: dict[str, Any]
+    owner: str
+    made_at: str
+    sentence: dict[Lang, str]
+    persons: Shown
+    events: Shown
+    attrition: tuple[Step, ...]
+
+
+def generate(
+    wb: Workbench, actor: Actor, definitions: Mapping[str, Definition], progress: Progress = silent
+) -> list[CohortView]:
+    """Generate definitions on the current release, all in one batch, and keep each as a cohort version.
+
+    A definition that cannot be run refuses the whole batch, by name and reason; nothing of it is kept.
+    """
+    with acting(wb, actor, "cohort.generate"):
+        release = current_release(wb)
+        args = {"release": release.digest, "definitions": {n: d.digest for n, d in definitions.items()}}
+        with working(wb, actor, "cohort.generate", args, progress) as (_job, report):
+            engine = DuckDBEngine.over_parquet(dict(release.tables))
+            try:
+                made = run(engine, definitions, part(report, 0.0, 0.6))
+                for error in made.failed.values():
+                    raise error
+                digests: list[str] = []
+                for position, (name, definition) in enumerate(definitions.items()):
+                    report(0.6 + 0.4 * position / len(definitions), name)
+                    steps = attrition(engine, definition)
+                    digests.append(_keep(wb, actor, release, name, definition, made.rows, steps))
+            finally:
+                engine.close()
+            report(1.0, "")
+    mine = {view.digest: view for view in list_cohorts(wb, actor)}
+    return [mine[digest] for digest in digests]
+
+
+def _keep(
+    wb: Workbench, actor: Actor, release: Release, name: str, definition: Definition, rows: pa.Table,
+    steps: list[AttritionRow],
+) -> str:  # fmt: skip
+    table = rows.filter(pa.compute.equal(rows["cohort"], name))
+    body: dict[str, Any] = {
+        "format": FORMAT,
+        "name": name,
+        "title": definition.title or name,
+        "definition": definition.document,
+        "definition_digest": definition.digest,
+        "release": release.digest,
+        "rows": {
+            "content_digest": content_digest(table),
+            "persons": len(pa.compute.unique(table["subject_id"])),
+            "events": table.num_rows,
+        },
+    }
+    cohort_id = f"coh-{short(digest_document(body))}"
+    folder = _folder(wb, release.id)
+    write_rows(folder / f"{cohort_id}.parquet", table)
+    files.write_text(folder / f"{cohort_id}.attrition.json", json.dumps([asdict(step) for step in steps]))
+    with wb.store.write(event(actor, "cohort.generate", subject=cohort_id, before=release.digest)) as write:
+        write.event.after = documents.put(write, "cohort_version", cohort_id, body)
+        return write.event.after
+
+
+def _folder(wb: Workbench, release_id: str) -> Path:
+    folder = wb.settings.cache / release_id / "cohorts"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def write_rows(path: Path, table: pa.Table) -> None:
+    """Write cohort rows as Parquet, whole or not at all."""
+    aside = path.with_name(f".{path.name}.partial")
+    pq.write_table(table, aside, compression="zstd")
+    aside.replace(path)
+
+
+def rows_of(wb: Workbench, document: documents.Document) -> pa.Table:
+    """Return a cohort version's rows (subject_id, start, end), from the cache, held against its digest.
+
+    Where the cache is gone or does not match, the same definition is run again on the same release.
+    Raises `services.rows_differ` where even then the digest is another: then something is wrong with this machine.
+    """
+    with wb.store.read() as connection:
+        release_doc = documents.find(connection, document.body["release"])
+    assert release_doc is not None
+    path = _folder(wb, release_doc.id) / f"{document.id}.parquet"
+    wanted = document.body["rows"]["content_digest"]
+    if path.exists():
+        table = pq.read_table(path)
+        if content_digest(table) == wanted:
+            return table
+    release = verified_release(wb, release_doc.id)
+    engine = DuckDBEngine.over_parquet(dict(release.tables))
+    try:
+        name = document.body["name"]
+        table = run(engine, {name: read_definition(json.dumps(document.body["definition"]))}, silent).rows
+    finally:
+        engine.close()
+    if content_digest(table) != wanted:
+        raise Refused("services.rows_differ", cohort=document.id)
+    write_rows(path, table)
+    return table
+
+
+def list_cohorts(wb: Workbench, actor: Actor) -> list[CohortView]:
+    """Return every cohort version, the newest first."""
+    with acting(wb, actor, "cohort.read"):
+        with wb.store.read() as connection:
+            versions = documents.every(connection, "cohort_version")
+            releases = {release.digest: release.id for release in documents.every(connection, "release")}
+        return [_view(wb, version, releases[version.body["release"]]) for version in reversed(versions)]
+
+
+def show_cohort(wb: Workbench, actor: Actor, ref: str) -> CohortView:
+    """Return a cohort version by id, digest or name (its newest version)."""
+    for view in list_cohorts(wb, actor):
+        if ref in (view.id, view.digest, view.name):
+            return view
+    raise Refused("store.no_document", ref=ref)
+
+
+def _view(wb: Workbench, document: documents.Document, release_id: str) -> CohortView:
+    body = document.body
+    definition = read_definition(json.dumps(body["definition"]))
+    kept = wb.settings.cache / release_id / "cohorts" / f"{document.id}.attrition.json"
+    steps: list[dict[str, Any]] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else []
+    return CohortView(
+        id=document.id,
+        digest=document.digest,
+        name=body["name"],
+        title=body["title"],
+        release=release_id,
+        definition_digest=body["definition_digest"],
+        definition=body["definition"],
+        owner=document.made_by,
+        made_at=document.made_at,
+        sentence={lang: describe(definition, lang) for lang in ("fr", "en")},
+        persons=shown(body["rows"]["persons"]),
+        events=shown(body["rows"]["events"]),
+        attrition=tuple(_step(step) for step in steps),
+    )
+
+
+def _step(step: Mapping[str, Any]) -> Step:
+    without = step["persons_without"]
+    return Step(
+        label={"fr": step["label_fr"], "en": step["label_en"]},
+        persons=shown(step["persons"]),
+        events=shown(step["events"]),
+        without=None if without is None else shown(without),
+    )

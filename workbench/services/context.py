@@ -1,0 +1,150 @@
+"""The open workbench: its settings, store and keys, and the frame in which every verb runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from workbench.governance import audit, keys, policy
+from workbench.governance.actors import Actor
+from workbench.kernel.errors import Refused, Unavailable, UserError
+from workbench.kernel.progress import Progress, silent
+from workbench.kernel.settings import Settings
+from workbench.repository import releases
+from workbench.store import documents, jobs, making, migrate
+from workbench.store.chain import Event
+from workbench.store.store import Store
+
+
+@dataclass
+class Workbench:
+    """One installation, opened. `job` is set where the whole process is a job's worker."""
+
+    settings: Settings
+    store: Store
+    keys: keys.KeyRing
+    demo: bool = False
+    job: jobs.Job | None = None
+    recovered: list[str] = field(default_factory=list[str])
+    verified: set[str] = field(default_factory=set[str])
+    _sealed: int = -1
+
+    @property
+    def head_file(self) -> Path:
+        """Where the log's signed head is kept: with the keys, apart from the data."""
+        return self.settings.keys / "audit-head.json"
+
+    def seal(self) -> None:
+        """Sign and keep the log's head, if the log grew since this process last did."""
+        head = audit.sign_head(self.store, self.keys)
+        if head["seq"] > self._sealed:
+            audit.save_head(self.head_file, head)
+            self._sealed = head["seq"]
+
+    def close(self) -> None:
+        """Close the store's connections."""
+        self.store.close()
+
+
+def open_workbench(settings: Settings, *, create: bool = False, demo: bool = False) -> Workbench:
+    """Open a home, making it where `create` says so, and clean up after processes that died.
+
+    A demonstration home (`demo`) takes its keys from a published seed, so that its digests are the same anywhere;
+    it never takes patients' data. Raises `Unavailable`: `store.no_home`, `store.home_newer`, `store.damaged`,
+    `governance.keys_missing`, `services.not_a_demo`.
+    """
+    new = not migrate.sqlite_path(settings.store_url).exists()
+    if new and not create:
+        raise Unavailable("store.no_home", home=settings.home)
+    ring = _key_ring(settings, create=new, demo=demo)
+    if demo and not ring.demonstration:
+        raise Refused("services.not_a_demo", home=settings.home)
+    workbench = Workbench(settings, Store.open(settings.store_url, create=create), ring, demo=ring.demonstration)
+    workbench.recovered = making.recover(workbench.store, settings.jobs)
+    _mend_current(workbench)
+    if workbench.recovered:
+        workbench.seal()
+    return workbench
+
+
+def _key_ring(settings: Settings, *, create: bool, demo: bool) -> keys.KeyRing:
+    first = keys.demonstration_entropy if demo else keys.random_entropy
+    ring = keys.KeyRing.open(settings.keys, create=create, entropy=first)
+    entropy = keys.demonstration_entropy if ring.demonstration else keys.random_entropy
+    return keys.KeyRing.open(settings.keys, entropy=entropy)
+
+
+def _mend_current(wb: Workbench) -> None:
+    """Point `current` at the release that the store calls current: a load may have died between the two."""
+    with wb.store.read() as connection:
+        state = documents.state(connection, "release", "current")
+        wanted = documents.find(connection, state.digest) if state else None
+    pointer = releases.current(wb.settings.releases)
+    if wanted and (pointer is None or pointer.id != wanted.id):
+        releases.set_current(wb.settings.releases, wanted.id)
+
+
+def event(actor: Actor, verb: str, **facts: Any) -> Event:
+    """Return an audit event of this actor."""
+    return Event(actor=actor.name, role=actor.role.value, verb=verb, **facts)
+
+
+@contextmanager
+def acting(
+    wb: Workbench, actor: Actor, verb: str, *, study: str | None = None, subject: str | None = None
+) -> Generator[None]:
+    """Run the block as one verb: the policy is checked first, a refusal is logged, the log's head is sealed after."""
+    try:
+        policy.check(actor, verb)
+        yield
+    except Refused as error:
+        with wb.store.write(event(actor, verb, study=study, subject=subject, outcome="denied", reason=error.code)):
+            pass
+        raise
+    finally:
+        wb.seal()
+
+
+@contextmanager
+def working(
+    wb: Workbench, actor: Actor, verb: str, args: dict[str, Any], progress: Progress = silent
+) -> Generator[tuple[jobs.Job, Progress]]:
+    """Run the block as a job (the worker's own, or a new one of this process) and give it and its progress."""
+    if wb.job is not None:
+        yield wb.job, _both(wb.job.progress, progress)
+        return
+    job_id = jobs.queue(wb.store, actor.name, verb, args)
+    with jobs.running(wb.store, wb.settings.jobs, job_id) as job:
+        yield job, _both(job.progress, progress)
+
+
+def _both(first: Progress, second: Progress) -> Progress:
+    def report(share: float, message: str) -> None:
+        first(share, message)
+        second(share, message)
+
+    return report
+
+
+@contextmanager
+def alone(wb: Workbench) -> Generator[None]:
+    """Hold the home's load lock; raises `Unavailable` (`store.loading`) where another process holds it."""
+    held = jobs.try_lock(wb.settings.home / "load.lock")
+    if held is None:
+        raise Unavailable("store.loading")
+    try:
+        yield
+    finally:
+        held.close()
+
+
+def answer(call: Callable[[], None]) -> UserError | None:
+    """Return the user error that a check raises, or None where it passes: for pages that show what is allowed."""
+    try:
+        call()
+    except UserError as error:
+        return error
+    return None

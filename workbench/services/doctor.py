@@ -1,0 +1,105 @@
+"""What is missing or unsafe on this machine, and the mend. Reads only; needs no account and no home."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from sqlalchemy import select
+
+from workbench.governance import audit
+from workbench.kernel.errors import UserError
+from workbench.kernel.settings import Settings
+from workbench.repository import releases
+from workbench.services.context import Workbench, open_workbench
+from workbench.store import documents, files, migrate
+from workbench.store.tables import intents
+
+ENOUGH_BYTES = 2 * 1024**3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: its code (a text `doctor.CODE`), whether it is fine, its facts; `note` marks what needs no mend."""
+
+    code: str
+    fine: bool
+    facts: dict[str, str]
+    note: bool = False
+
+
+def diagnose(settings: Settings) -> list[Finding]:
+    """Check the machine, then the home if there is one; opening it also cleans up after processes that died."""
+    findings = list(_machine(settings))
+    if not migrate.sqlite_path(settings.store_url).exists():
+        return [*findings, Finding("no_home", True, {"home": str(settings.home)}, note=True)]
+    try:
+        wb = open_workbench(settings)
+    except UserError as error:
+        return [*findings, Finding("cannot_open", False, {"code": error.code, "text": str(error)})]
+    try:
+        return [*findings, *_home(wb)]
+    finally:
+        wb.close()
+
+
+def _machine(settings: Settings) -> Iterator[Finding]:
+    yield Finding("python", sys.version_info >= (3, 11), {"version": sys.version.split()[0]})
+    packages = ("duckdb", "polars", "sqlglot", "streamlit", "mlflow", "scikit-learn")
+    yield Finding("packages", True, {"versions": ", ".join(f"{name} {version(name)}" for name in packages)})
+    place = next(folder for folder in (settings.home, *settings.home.parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    yield Finding("disk", free > ENOUGH_BYTES, {"free": f"{free / 1024**3:.1f}"})
+
+
+def _home(wb: Workbench) -> Iterator[Finding]:
+    settings = wb.settings
+    if wb.recovered:
+        yield Finding("recovered", True, {"verbs": ", ".join(wb.recovered)}, note=True)
+    for name, folder in (("home", settings.home), ("keys", settings.keys)):
+        mode = stat.S_IMODE(folder.stat().st_mode)
+        yield Finding(f"private_{name}", not mode & 0o077, {"folder": str(folder), "mode": f"{mode:04o}"})
+    inside = settings.keys.resolve().is_relative_to(settings.home.resolve())
+    yield Finding("keys_apart", not inside, {"keys": str(settings.keys)})
+    if wb.demo:
+        yield Finding("demo_keys", True, {}, note=True)
+    yield from _log(wb)
+    yield from _releases(wb)
+    yield from _extracts(wb)
+
+
+def _log(wb: Workbench) -> Iterator[Finding]:
+    heads = [audit.read_head(wb.head_file)] if wb.head_file.exists() else []
+    verdict = audit.verify(wb.store, heads, wb.keys.signing_key().public_key())
+    facts = {"entries": str(verdict.entries), "seq": str(verdict.first_bad or ""), "problem": verdict.problem or ""}
+    yield Finding("audit", verdict.sound, facts)
+    with wb.store.read() as connection:
+        waiting = len(connection.execute(select(intents.c.id)).all())
+    yield Finding("half_made", True, {"count": str(waiting)}, note=True) if waiting else Finding("whole", True, {})
+
+
+def _releases(wb: Workbench) -> Iterator[Finding]:
+    with wb.store.read() as connection:
+        known = {document.id for document in documents.every(connection, "release")}
+    found = {release.id for release in releases.list_releases(wb.settings.releases)}
+    yield Finding("releases_listed", known == found, {"missing": ", ".join(sorted(known ^ found))})
+    for release in releases.list_releases(wb.settings.releases):
+        problems = releases.verify(release)
+        yield Finding("release_sound", not problems, {"release": release.id, "problems": str(len(problems))})
+
+
+def _extracts(wb: Workbench) -> Iterator[Finding]:
+    with wb.store.read() as connection:
+        for document in documents.every(connection, "extract"):
+            folder = wb.settings.extracts / document.id
+            broken = [
+                file["path"]
+                for table in document.body["tables"]
+                for file in table["files"]
+                if not (folder / file["path"]).is_file() or files.sha256_file(folder / file["path"]) != file["sha256"]
+            ]
+            yield Finding("extract_sound", not broken, {"extract": document.id, "files": ", ".join(broken)})

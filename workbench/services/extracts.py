@@ -1,0 +1,215 @@
+"""Extracts: run after approval, listed, opened in the workspace, expired or revoked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from workbench.engines.duckdb import DuckDBEngine
+from workbench.extracts.build import build_extract
+from workbench.extracts.read import read_tables
+from workbench.extracts.select import last_date
+from workbench.governance import lifecycle, policy
+from workbench.governance.actors import Actor, Role
+from workbench.kernel import clock
+from workbench.kernel.digest import digest_manifest, short
+from workbench.kernel.errors import Refused
+from workbench.kernel.progress import Progress, silent
+from workbench.repository.releases import Release
+from workbench.services import cohorts, requests, studies
+from workbench.services.context import Workbench, acting, event, working
+from workbench.services.releases import verified_release
+from workbench.services.requests import RequestView
+from workbench.store import documents, making
+from workbench.store.documents import State
+
+SYSTEM = "workbench"
+
+
+@dataclass(frozen=True)
+class ExtractView:
+    """An extract as people see it: its manifest (which holds no row), where it stands and until when it is open."""
+
+    id: str
+    digest: str
+    study: str
+    state: str
+    manifest: dict[str, Any]
+    made_by: str
+    made_at: str
+    expires_on: str | None
+
+
+def run_extract(wb: Workbench, actor: Actor, ref: str, progress: Progress = silent) -> ExtractView:
+    """Make the extract of an approved request.
+
+    Raises `Refused` where the request is not approved, its approval is out of date, or the independent inspection
+    finds anything (`extract.inspection`): then nothing is delivered and the log says why.
+    """
+    with acting(wb, actor, "extract.run", subject=ref):
+        request = requests.show_request(wb, actor, ref)
+        done = _already(wb, request)
+        if done:
+            return show_extract(wb, actor, done)
+        state = _may_run(wb, actor, request)
+        args = {"request": request.digest}
+        with working(wb, actor, "extract.run", args, progress) as (job, report):
+            facts = {"study": request.study, "subject": request.id}
+            root = wb.settings.extracts
+            with making.making(wb.store, job, root, event(actor, "extract.run", **facts)) as made:
+                manifest = _build(wb, request, made, report)
+                extract_id = f"ext-{short(digest_manifest(manifest))}"
+                with made.publish("extract", extract_id, manifest) as write:
+                    digest = write.event.after or ""
+                    job.result_digest = digest
+                    write.event.before = manifest["approval"]
+                    expires = request.expires_on
+                    documents.set_state(write, State("extract", extract_id, digest, request.study, "open", expires, ""))
+                    documents.move_state(write, "request", request.id, state)
+    return show_extract(wb, actor, extract_id)
+
+
+def _already(wb: Workbench, request: RequestView) -> str | None:
+    if request.state != "run":
+        return None
+    with wb.store.read() as connection:
+        made = [child.id for _, child in documents.children(connection, request.digest) if child.kind == "extract"]
+    return made[-1] if made else None
+
+
+def _may_run(wb: Workbench, actor: Actor, request: RequestView) -> str:
+    """Check state, expiry and that the approved protocol is still the study's; return the state after the run."""
+    study = studies.show_study(wb, actor, request.study)
+    if study.state != "open":
+        raise Refused("services.study_not_open", study=study.id, state=study.state)
+    if study.digest != request.document["protocol"]:
+        raise Refused("services.protocol_changed", study=study.id)
+    state = lifecycle.check_transition("request", request.state, "run", actor.role)
+    if request.expires_on is None or date.fromisoformat(request.expires_on) < clock.today():
+        raise Refused("services.approval_expired", request=request.id, expires_on=request.expires_on)
+    return state
+
+
+def _build(wb: Workbench, request: RequestView, made: making.Making, report: Progress) -> dict[str, Any]:
+    release = _release_of(wb, request)
+    assert request.approval is not None
+    secrets = wb.keys.create_study_secrets(request.study)
+    tables = dict(release.tables)
+    return build_extract(
+        release_tables=tables,
+        release_digest=release.digest,
+        cut_off=_cut_off(tables),
+        cohort=cohorts.rows_of(wb, request.cohort),
+        cohort_digest=request.cohort.digest,
+        outcomes={o.body["name"]: (o.digest, cohorts.rows_of(wb, o)) for o in request.outcomes},
+        protocol=request.protocol,
+        request=request.document,
+        approval=request.approval.body,
+        secrets=secrets,
+        synthetic=bool(release.manifest["synthetic"]),
+        into=made.folder,
+        progress=report,
+    )
+
+
+def _cut_off(tables: Mapping[str, Path]) -> date:
+    with DuckDBEngine.over_parquet(tables) as engine:
+        return last_date(engine)
+
+
+def _release_of(wb: Workbench, request: RequestView) -> Release:
+    with wb.store.read() as connection:
+        document = documents.find(connection, request.protocol["release"])
+    if document is None:
+        raise Refused("store.no_document", ref=request.protocol["release"][:12])
+    return verified_release(wb, document.id)
+
+
+def list_extracts(wb: Workbench, actor: Actor) -> list[ExtractView]:
+    """Return the extracts of the studies that the actor may know of, the latest change first."""
+    with acting(wb, actor, "extract.read"):
+        _expire(wb)
+        mine = {study.id for study in studies.list_studies(wb, actor)}
+        with wb.store.read() as connection:
+            states = [s for s in documents.states_of(connection, "extract") if s.study in mine]
+            found = [(state, documents.find(connection, state.digest)) for state in states]
+        return [_view(state, document) for state, document in found if document]
+
+
+def show_extract(wb: Workbench, actor: Actor, ref: str) -> ExtractView:
+    """Return one extract by id or digest; raises `store.no_document` where it is absent or not the actor's to see."""
+    for view in list_extracts(wb, actor):
+        if ref in (view.id, view.digest):
+            return view
+    raise Refused("store.no_document", ref=ref)
+
+
+def _view(state: State, document: documents.Document) -> ExtractView:
+    return ExtractView(
+        id=state.id,
+        digest=state.digest,
+        study=document.body["study"],
+        state=state.state,
+        manifest=document.body,
+        made_by=document.made_by,
+        made_at=document.made_at,
+        expires_on=state.expires_on,
+    )
+
+
+def _expire(wb: Workbench) -> None:
+    """Close what is past its day; the workbench itself is the owner of this transition."""
+    today = clock.today().isoformat()
+    with wb.store.read() as connection:
+        late = [
+            s for kind in ("extract", "request") for s in documents.states_of(connection, kind)
+            if s.expires_on and s.expires_on < today and s.state in {"open", "approved", "run"}
+        ]  # fmt: skip
+    system = Actor(SYSTEM, Role.DATA_STEWARD, SYSTEM)
+    for state in late:
+        with wb.store.write(event(system, f"{state.kind}.expire", study=state.study, subject=state.id)) as write:
+            documents.move_state(write, state.kind, state.id, "expired")
+
+
+def open_tables(wb: Workbench, actor: Actor, ref: str) -> tuple[ExtractView, dict[str, pl.DataFrame], bytes]:
+    """Open an extract in the study's workspace: its manifest, its tables, its data secret; the opening is logged.
+
+    Raises `Refused` (`services.extract_closed`) where it is expired or revoked.
+    """
+    with acting(wb, actor, "extract.open", subject=ref):
+        view = show_extract(wb, actor, ref)
+        policy.check_member(actor, studies.show_study(wb, actor, view.study).protocol)
+        if view.state != "open":
+            raise Refused("services.extract_closed", extract=view.id, state=view.state)
+        secret = wb.keys.study_secret(view.study, "data")
+        with wb.store.write(event(actor, "extract.open", study=view.study, subject=view.id, before=view.digest)):
+            pass
+        return view, read_tables(wb.settings.extracts / view.id, secret), secret
+
+
+def revoke(wb: Workbench, actor: Actor, ref: str, reason: str) -> ExtractView:
+    """Close an extract and destroy the study's data secret: no file of the study's extracts can be read any more.
+
+    The pseudonym secret stays until retention ends, so that an opposition still finds its persons. Copies already
+    opened cannot be recalled.
+    """
+    with acting(wb, actor, "extract.revoke", subject=ref):
+        view = show_extract(wb, actor, ref)
+        if not reason.strip():
+            raise Refused("governance.reason_needed", transition="revoke")
+        with wb.store.write(
+            event(actor, "extract.revoke", study=view.study, subject=view.id, before=view.digest, reason=reason)
+        ) as write:
+            for state in documents.states_of(write.connection, "extract"):
+                if state.study == view.study:
+                    documents.move_state(write, "extract", state.id, "revoked")
+            for state in documents.states_of(write.connection, "request"):
+                if state.study == view.study and state.state in {"approved", "run"}:
+                    documents.move_state(write, "request", state.id, "revoked")
+        wb.keys.destroy(view.study, "data")
+    return show_extract(wb, actor, ref)

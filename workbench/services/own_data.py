@@ -1,0 +1,91 @@
+"""Cohorts on one's own OMOP database, for development: no home, no governance, and never on a home's files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from workbench.cohorts.attrition import AttritionRow, attrition
+from workbench.cohorts.circe import Definition
+from workbench.cohorts.generate import generate
+from workbench.engines.duckdb import DuckDBEngine
+from workbench.kernel.errors import InvalidInput, Refused, UserError
+from workbench.kernel.progress import Progress, silent
+
+
+@dataclass(frozen=True)
+class OwnRows:
+    """The rows that were written, per cohort, and what could not be run."""
+
+    persons: dict[str, int]
+    events: dict[str, int]
+    failed: dict[str, UserError]
+
+
+def own_engine(database: str, engine: str = "duckdb") -> DuckDBEngine:
+    """Open a DuckDB file or a folder of Parquet files.
+
+    Raises `Refused` in production and on a home's files, where only governed verbs read; `InvalidInput` where there
+    is no such database or this version cannot open its kind.
+    """
+    if os.environ.get("WORKBENCH_PRODUCTION"):
+        raise Refused("own.production")
+    if engine != "duckdb" or "://" in database:
+        raise InvalidInput("own.engine_unknown", engine=engine if engine != "duckdb" else database.partition(":")[0])
+    path = Path(database).absolute()
+    if not path.exists():
+        raise InvalidInput("own.no_database", database=database)
+    if any((folder / "app.sqlite").exists() for folder in (path, *path.parents)):
+        raise Refused("own.home_files", database=database)
+    if path.is_file():
+        return DuckDBEngine.over_database(path)
+    tables = {file.stem.lower(): file for file in sorted(path.glob("*.parquet"))}
+    if "person" not in tables:
+        raise InvalidInput("own.no_tables", database=database)
+    return DuckDBEngine.over_parquet(tables)
+
+
+def generate_own(
+    engine: DuckDBEngine, definitions: Mapping[str, Definition], out: Path, progress: Progress = silent
+) -> OwnRows:
+    """Generate definitions in one batch and write their rows to `out` (.parquet or .csv), whole or not at all."""
+    made = generate(engine, definitions, progress)
+    aside = out.with_name(f".{out.name}.partial")
+    try:
+        if out.suffix == ".csv":
+            pyarrow.csv.write_csv(made.rows, aside)
+        else:
+            pq.write_table(made.rows, aside, compression="zstd")
+        aside.replace(out)
+    except OSError as error:
+        raise InvalidInput("own.cannot_write", file=str(out)) from error
+    finally:
+        aside.unlink(missing_ok=True)
+    return _counted(made.rows, definitions, made.failed)
+
+
+def count_own(engine: DuckDBEngine, definitions: Mapping[str, Definition]) -> OwnRows:
+    """Return exact persons and events of each definition."""
+    made = generate(engine, definitions, silent)
+    return _counted(made.rows, definitions, made.failed)
+
+
+def attrition_own(engine: DuckDBEngine, definition: Definition) -> list[AttritionRow]:
+    """Return a definition's exact attrition."""
+    return list(attrition(engine, definition))
+
+
+def _counted(rows: pa.Table, definitions: Mapping[str, Definition], failed: Mapping[str, UserError]) -> OwnRows:
+    grouped = rows.group_by("cohort").aggregate([("subject_id", "count_distinct"), ("subject_id", "count")]).to_pydict()
+    persons = dict(zip(grouped["cohort"], grouped["subject_id_count_distinct"], strict=True))
+    events = dict(zip(grouped["cohort"], grouped["subject_id_count"], strict=True))
+    names = [name for name in definitions if name not in failed]
+    return OwnRows(
+        {name: persons.get(name, 0) for name in names}, {name: events.get(name, 0) for name in names}, dict(failed)
+    )

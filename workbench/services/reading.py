@@ -1,0 +1,79 @@
+"""Reading definitions and seeing them without any data: sentence, SQL, warnings. Needs no home and no actor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from workbench.cohorts import check as checks
+from workbench.cohorts import describe as sentences
+from workbench.cohorts import sql as texts
+from workbench.cohorts.check import Warning as Question
+from workbench.cohorts.circe import Definition, read_definition
+from workbench.cohorts.shipped import shipped
+from workbench.kernel.errors import InvalidInput, UserError
+from workbench.kernel.text import Lang
+
+DIALECTS: Mapping[str, str] = {"duckdb": "duckdb", "postgres": "postgres", "spark": "spark"}
+
+
+def read_batch(paths: Iterable[Path]) -> tuple[dict[str, Definition], dict[str, UserError]]:
+    """Read definitions from files and folders of Circe JSON, by file stem, and what could not be read, by stem.
+
+    A path may also be the name of a shipped cohort. Raises `services.unknown_cohort_file` for a path that is neither,
+    `services.no_definitions` where a folder holds none.
+    """
+    found: dict[str, Definition] = {}
+    failed: dict[str, UserError] = {}
+    for path in paths:
+        for source in sorted(path.glob("*.json")) if path.is_dir() else [_file(path)]:
+            try:
+                found[source.stem] = read_definition(source)
+            except UserError as error:
+                failed[source.stem] = error
+    if not found and not failed:
+        raise InvalidInput("services.no_definitions")
+    return found, failed
+
+
+def read_files(paths: Iterable[Path]) -> dict[str, Definition]:
+    """Read definitions as `read_batch` does; the first that cannot be read refuses all."""
+    found, failed = read_batch(paths)
+    for error in failed.values():
+        raise error
+    return found
+
+
+def _file(path: Path) -> Path:
+    if path.is_file():
+        return path
+    known = shipped()
+    if path.name in known:
+        return known[path.name]
+    raise InvalidInput("services.unknown_cohort_file", file=str(path), known=", ".join(sorted(known)))
+
+
+def language(name: str) -> Lang:
+    """Return a language by name; raises `own.language_unknown`."""
+    if name == "fr":
+        return "fr"
+    if name == "en":
+        return "en"
+    raise InvalidInput("own.language_unknown", lang=name)
+
+
+def describe(definition: Definition, lang: Lang) -> str:
+    """Return a definition as one sentence."""
+    return sentences.describe(definition, lang)
+
+
+def sql(definition: Definition, dialect: str) -> str:
+    """Return a definition as SQL; raises `own.dialect_unknown`."""
+    if dialect not in DIALECTS:
+        raise InvalidInput("own.dialect_unknown", dialect=dialect, known=", ".join(DIALECTS))
+    return texts.sql(definition, DIALECTS[dialect])
+
+
+def check(definition: Definition) -> list[Question]:
+    """Return what a careful reader would question in a definition."""
+    return list(checks.check(definition))

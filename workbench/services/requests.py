@@ -1,0 +1,200 @@
+"""Requests for extracts: filed, checked, and decided by another person on the digest of the protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+from workbench.governance import lifecycle, policy, protocols
+from workbench.governance.actors import Actor
+from workbench.governance.protocols import Columns
+from workbench.kernel import clock
+from workbench.kernel.digest import digest_document, short
+from workbench.kernel.errors import InvalidInput, Refused
+from workbench.services import studies
+from workbench.services.context import Workbench, acting, event
+from workbench.services.studies import StudyView
+from workbench.store import documents
+from workbench.store.documents import Document, State
+
+FORMAT = "workbench/request/1"
+APPROVAL_FORMAT = "workbench/approval/1"
+Decision = Literal["approved", "refused", "sent_back"]
+TRANSITION: Mapping[Decision, str] = {"approved": "approve", "refused": "refuse", "sent_back": "send_back"}
+
+
+@dataclass(frozen=True)
+class RequestView:
+    """A request as people see it: what is asked, what the protocol approves, what would be delivered, and where it is.
+
+    `approval` is the decision document once there is one; `expires_on` the day after which an extract is closed.
+    """
+
+    id: str
+    digest: str
+    study: str
+    state: str
+    document: dict[str, Any]
+    protocol: dict[str, Any]
+    columns: dict[str, Columns]
+    cohort: Document
+    outcomes: tuple[Document, ...]
+    requester: str
+    made_at: str
+    approval: Document | None
+    expires_on: str | None
+
+
+def file_request(wb: Workbench, actor: Actor, study: str, asked: Mapping[str, Any]) -> RequestView:
+    """File a request for an extract of a study and run the automatic checks at once.
+
+    `asked` names `cohort` and `outcomes` (ids, digests or names), `tables`, `period`, `why_not_aggregate`, and may
+    name `outcome_period`. Raises `Refused` or `InvalidInput` where a check fails; then nothing is kept.
+    """
+    with acting(wb, actor, "request.create", study=study):
+        view = studies.show_study(wb, actor, study)
+        if view.state != "open":
+            raise Refused("services.study_not_open", study=study, state=view.state)
+        document = _document(wb, actor, view, asked)
+        versions = [_version(wb, document["cohort"], view), *(_version(wb, o, view) for o in document["outcomes"])]
+        protocols.check_request(document, view.protocol, [version.body["name"] for version in versions])
+        request_id = f"req-{short(digest_document(document))}"
+        with wb.store.read() as connection:
+            known = documents.state(connection, "request", request_id)
+        if known is None:
+            _file(wb, actor, request_id, document)
+    return show_request(wb, actor, request_id)
+
+
+def _document(wb: Workbench, actor: Actor, study: StudyView, asked: Mapping[str, Any]) -> dict[str, Any]:
+    allowed = {"cohort", "outcomes", "tables", "period", "outcome_period", "why_not_aggregate"}
+    unknown = sorted(set(asked) - allowed)
+    if unknown or "cohort" not in asked:
+        raise InvalidInput(
+            "services.request_members", unknown=", ".join(unknown) or "-", known=", ".join(sorted(allowed))
+        )
+    return {
+        "format": FORMAT,
+        "study": study.id,
+        "protocol": study.digest,
+        **{name: asked[name] for name in allowed - {"cohort", "outcomes"} if name in asked},
+        "cohort": _version(wb, asked["cohort"], study).digest,
+        "outcomes": [_version(wb, outcome, study).digest for outcome in asked.get("outcomes", [])],
+        "requester": actor.name,
+    }
+
+
+def _version(wb: Workbench, ref: str, study: StudyView) -> Document:
+    """Return the cohort version meant by an id, a digest or a name, on the study's own release."""
+    with wb.store.read() as connection:
+        versions = documents.every(connection, "cohort_version")
+    for version in reversed(versions):
+        if (
+            ref in (version.id, version.digest, version.body["name"])
+            and version.body["release"] == study.protocol["release"]
+        ):
+            return version
+    raise InvalidInput("services.no_cohort_version", ref=ref)
+
+
+def _file(wb: Workbench, actor: Actor, request_id: str, document: dict[str, Any]) -> None:
+    study = document["study"]
+    checked = lifecycle.check_transition("request", "filed", "pass_checks", "workbench")
+    facts = {"study": study, "subject": request_id, "before": document["cohort"]}
+    with wb.store.write(event(actor, "request.create", **facts)) as write:
+        digest = documents.put(write, "request", request_id, document, study=study)
+        write.event.after = digest
+        documents.set_state(write, State("request", request_id, digest, study, checked, None, ""))
+
+
+def decide(
+    wb: Workbench, actor: Actor, ref: str, decision: Decision, *, protocol_digest: str, reason: str,
+    conditions: tuple[str, ...] = (),
+) -> RequestView:  # fmt: skip
+    """Decide on a request as somebody other than its author, on exactly the protocol that was read.
+
+    The actor names the protocol's digest again, at the moment of deciding; the log keeps when. Raises `Refused`:
+    `governance.self_approval`, `governance.wrong_state`, `governance.reason_needed`, `services.protocol_changed`.
+    """
+    with acting(wb, actor, "request.decide", subject=ref):
+        view = show_request(wb, actor, ref)
+        policy.check_other_person(view.requester, actor.name)
+        current = studies.show_study(wb, actor, view.study)
+        if protocol_digest != view.document["protocol"] or current.digest != protocol_digest:
+            raise Refused("services.protocol_changed", study=view.study)
+        state = lifecycle.check_transition("request", view.state, TRANSITION[decision], actor.role, reason)
+        document = {
+            "format": APPROVAL_FORMAT,
+            "request": view.digest,
+            "protocol": protocol_digest,
+            "reviewer": actor.name,
+            "decision": decision,
+            "reason": reason,
+            "conditions": list(conditions),
+        }
+        expires = clock.today() + timedelta(days=view.protocol["duration_days"]) if decision == "approved" else None
+        _decide(wb, actor, view, document, state, expires.isoformat() if expires else None)
+    return show_request(wb, actor, ref)
+
+
+def _decide(
+    wb: Workbench, actor: Actor, view: RequestView, document: dict[str, Any], state: str, expires_on: str | None
+) -> None:
+    facts: dict[str, Any] = {
+        "study": view.study,
+        "subject": view.id,
+        "before": view.digest,
+        "reason": document["reason"],
+        "payload": {"decision": document["decision"], "auth_time": clock.timestamp(), "expires_on": expires_on},
+    }
+    with wb.store.write(event(actor, "request.decide", **facts)) as write:
+        approval_id = f"app-{short(digest_document(document))}"
+        write.event.after = documents.put(write, "approval", approval_id, document, study=view.study)
+        documents.set_state(write, State("request", view.id, view.digest, view.study, state, expires_on, ""))
+
+
+def list_requests(wb: Workbench, actor: Actor) -> list[RequestView]:
+    """Return the requests of the studies that the actor may know of, the latest change first."""
+    with acting(wb, actor, "request.read"):
+        mine = {study.id for study in studies.list_studies(wb, actor)}
+        with wb.store.read() as connection:
+            states = [s for s in documents.states_of(connection, "request") if s.study in mine]
+        return [_view(wb, state) for state in states]
+
+
+def show_request(wb: Workbench, actor: Actor, ref: str) -> RequestView:
+    """Return one request by id or digest; raises `store.no_document` where it is absent or not the actor's to see."""
+    for view in list_requests(wb, actor):
+        if ref in (view.id, view.digest):
+            return view
+    raise Refused("store.no_document", ref=ref)
+
+
+def _view(wb: Workbench, state: State) -> RequestView:
+    with wb.store.read() as connection:
+        document = _found(documents.find(connection, state.digest))
+        named = dict(documents.parents(connection, document.digest))
+        answers = [child for _, child in documents.children(connection, document.digest) if child.kind == "approval"]
+    body, protocol = document.body, named["protocol"].body
+    return RequestView(
+        id=document.id,
+        digest=document.digest,
+        study=body["study"],
+        state=state.state,
+        document=body,
+        protocol=protocol,
+        columns=protocols.delivered_columns(body["tables"], protocol["tables"]),
+        cohort=named["cohort"],
+        outcomes=tuple(named[path] for path in sorted(named) if path.startswith("outcomes.")),
+        requester=body["requester"],
+        made_at=document.made_at,
+        approval=answers[-1] if answers else None,
+        expires_on=state.expires_on,
+    )
+
+
+def _found(document: Document | None) -> Document:
+    assert document is not None
+    return document

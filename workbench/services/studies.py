@@ -1,0 +1,110 @@
+"""Studies: from a draft protocol (a feasibility space) to an open study, each version of the protocol by digest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from workbench.governance import lifecycle, policy, protocols
+from workbench.governance.actors import Actor
+from workbench.kernel.digest import digest_document
+from workbench.kernel.errors import InvalidInput, Refused
+from workbench.repository import releases
+from workbench.services.context import Workbench, acting, event
+from workbench.services.releases import current_release
+from workbench.store import documents
+from workbench.store.documents import Document, State
+
+CURRENT = "current"
+"""In a protocol file, the word for the current release; the stored protocol names its digest."""
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """A study as people see it; `protocol` is the document that is valid now and `digest` names it."""
+
+    id: str
+    digest: str
+    title: str
+    state: str
+    protocol: dict[str, Any]
+    owner: str
+    made_at: str
+
+
+def create_study(wb: Workbench, actor: Actor, protocol: Mapping[str, Any]) -> StudyView:
+    """Keep a draft protocol. The same study again with another text is a new version and closes nothing open.
+
+    Raises `InvalidInput` where the protocol's form, legal basis or columns do not pass, and `services.not_a_member`
+    where its author is not among its members; `services.study_exists` where it is open already.
+    """
+    document = {**protocol}
+    with acting(wb, actor, "study.create", study=str(document.get("study"))):
+        if document.get("release") == CURRENT:
+            document["release"] = current_release(wb).digest
+        protocols.check_protocol(document)
+        _check_release(wb, document["release"])
+        if not policy.is_member(actor, document):
+            raise Refused("services.not_a_member", user=actor.name)
+        study, digest = document["study"], digest_document(document)
+        with wb.store.read() as connection:
+            now = documents.state(connection, "study", study)
+        if now and now.digest == digest:
+            return show_study(wb, actor, study)
+        if now and now.state != "draft":
+            raise Refused("services.study_exists", study=study, state=now.state)
+        with wb.store.write(event(actor, "study.create", study=study, subject=study)) as write:
+            write.event.before = now.digest if now else document["release"]
+            write.event.after = documents.put(write, "protocol", study, document, study=study)
+            documents.set_state(write, State("study", study, digest, study, "draft", None, ""))
+    return show_study(wb, actor, study)
+
+
+def _check_release(wb: Workbench, digest: str) -> None:
+    known = {release.digest for release in releases.list_releases(wb.settings.releases)}
+    if digest not in known:
+        raise InvalidInput("services.unknown_release", release=digest[:12])
+
+
+def open_study(wb: Workbench, actor: Actor, study: str, *, protocol_digest: str, reason: str) -> StudyView:
+    """Open a draft study: the officer accepts exactly the protocol that was read, named by its digest."""
+    with acting(wb, actor, "study.open", study=study):
+        view = show_study(wb, actor, study)
+        if protocol_digest != view.digest:
+            raise Refused("services.protocol_changed", study=study)
+        policy.check_other_person(view.owner, actor.name)
+        state = lifecycle.check_transition("study", view.state, "open", actor.role, reason)
+        with wb.store.write(event(actor, "study.open", study=study, subject=study, reason=reason)) as write:
+            write.event.before = write.event.after = view.digest
+            documents.move_state(write, "study", study, state)
+    return show_study(wb, actor, study)
+
+
+def list_studies(wb: Workbench, actor: Actor) -> list[StudyView]:
+    """Return the studies that the actor may know of, the latest change first."""
+    with acting(wb, actor, "study.read"), wb.store.read() as connection:
+        found = [
+            (state, documents.find(connection, state.digest)) for state in documents.states_of(connection, "study")
+        ]
+    return [_view(state, doc) for state, doc in found if doc and policy.can_see_study(actor, doc.body)]
+
+
+def show_study(wb: Workbench, actor: Actor, study: str) -> StudyView:
+    """Return one study; raises `store.no_document` where it is absent or not the actor's to see."""
+    for view in list_studies(wb, actor):
+        if view.id == study:
+            return view
+    raise Refused("store.no_document", ref=study)
+
+
+def _view(state: State, document: Document) -> StudyView:
+    return StudyView(
+        id=state.id,
+        digest=state.digest,
+        title=document.body["title"],
+        state=state.state,
+        protocol=document.body,
+        owner=document.made_by,
+        made_at=document.made_at,
+    )

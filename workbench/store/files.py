@@ -1,0 +1,191 @@
+"""Files that are whole or absent: written aside, synced, renamed; and what dead processes left half made.
+
+A partial folder or file is named `.<name>.partial-<pid>` and is locked (`flock`) by the process that writes it. The
+kernel frees the lock when that process dies, however it dies, so a partial that can be locked belongs to nobody: the
+process number alone would not tell, since numbers are used again (in a container nearly always).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from workbench.kernel.errors import Refused, Unavailable, UserError
+
+_MARK = ".partial-"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+_TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal, read in blocks (bounded memory)."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file whole or not at all; an existing file is replaced, readers see the old or the new one.
+
+    Raises `Unavailable` (`files.disk_full`, `files.read_only`).
+    """
+    with user_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside, lock = _claim(path, folder=False)
+        try:
+            with aside.open("w", encoding="utf-8", newline="") as stream:
+                stream.write(text)
+            sync(aside)
+            aside.replace(path)
+            sync(path.parent)
+        except BaseException:
+            _remove(aside)
+            raise
+        finally:
+            os.close(lock)
+
+
+@contextmanager
+def building(final: Path) -> Generator[Path]:
+    """Yield an empty folder (0700) beside `final`; when the block ends well it is synced and renamed to `final`.
+
+    When the block raises, the folder is removed and nothing of it can be seen. Raises `Unavailable`
+    (`files.disk_full`, `files.read_only`) and `Refused` (`files.exists`) where `final` already stands.
+    """
+    with user_errors(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        aside, lock = _claim(final, folder=True)
+        try:
+            yield aside
+            sync_tree(aside)
+            _rename(aside, final)
+            sync(final.parent)
+        except BaseException:
+            _remove(aside)
+            raise
+        finally:
+            os.close(lock)
+
+
+def partials(root: Path) -> list[Path]:
+    """Return the partial folders and files directly inside `root` that dead processes left, sorted by name."""
+    if not root.is_dir():
+        return []
+    return [path for path in sorted(root.iterdir()) if _MARK in path.name and _abandoned(path)]
+
+
+def sweep(root: Path) -> list[Path]:
+    """Remove what dead processes left directly inside `root`; return what was removed."""
+    found = partials(root)
+    with user_errors(root):
+        for path in found:
+            _remove(path)
+    return found
+
+
+def _claim(final: Path, *, folder: bool) -> tuple[Path, int]:
+    """Make and lock a partial of `final`; again where a sweep took it between its making and its locking."""
+    number = 0
+    while True:
+        suffix = f"-{number}" if number else ""
+        aside = final.parent / f".{final.name}{_MARK}{os.getpid()}{suffix}"
+        number += 1
+        try:
+            if folder:
+                aside.mkdir(mode=0o700)
+            else:
+                os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except FileExistsError:
+            continue
+        lock = _lock(aside)
+        if lock is not None:
+            return aside, lock
+
+
+def _lock(path: Path) -> int | None:
+    """Return a descriptor that holds the lock of a partial, or None where somebody else holds or removed it."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_ino == path.stat().st_ino:
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(descriptor)
+    return None
+
+
+def _abandoned(path: Path) -> bool:
+    descriptor = _lock(path)
+    if descriptor is None:
+        return False
+    os.close(descriptor)
+    return True
+
+
+def _rename(aside: Path, final: Path) -> None:
+    try:
+        aside.rename(final)
+    except OSError as error:
+        if error.errno in _TAKEN:
+            raise Refused("files.exists", place=str(final)) from error
+        raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(FileNotFoundError):
+            path.unlink()
+
+
+def sync_tree(folder: Path) -> None:
+    """Bring a folder's files and its own entries to the disk (fsync), so that a rename names written content only."""
+    for path in sorted(folder.rglob("*")):
+        if not path.is_symlink():
+            sync(path)
+    sync(folder)
+
+
+def sync(path: Path) -> None:
+    """Bring one file, or one folder's entries, to the disk (fsync)."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def user_errors(place: Path) -> Generator[None]:
+    """Turn a full disk and a place that cannot be written into answers for people; other errors pass unchanged."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        code = _code(error)
+        if code is None:
+            raise
+        raise Unavailable(code, place=str(place)) from error
+
+
+def _code(error: Exception) -> str | None:
+    """Return the code of an error: by its number, or by the system's words where a driver hides the number."""
+    numbers = {getattr(error, "errno", None)}
+    text = str(error)
+    if numbers & set(_FULL) or os.strerror(errno.ENOSPC) in text:
+        return "files.disk_full"
+    if numbers & set(_CLOSED) or os.strerror(errno.EROFS) in text:
+        return "files.read_only"
+    return None

@@ -1,0 +1,59 @@
+"""Files that people take away, each by a route of our own: signed in, allowed, and written to the audit log."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from workbench.governance.actors import Actor
+from workbench.kernel.errors import UserError
+from workbench.services import auditing
+from workbench.services.context import Workbench
+from workbench.ui import session, signin, state
+
+
+def _head(wb: Workbench, actor: Actor) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "head.json"
+        auditing.save_head(wb, actor, path)
+        return path.read_bytes()
+
+
+def _log_json(wb: Workbench, actor: Actor) -> bytes:
+    return json.dumps(auditing.export_log(wb, actor), ensure_ascii=False, indent=1).encode()
+
+
+def _log_csv(wb: Workbench, actor: Actor) -> bytes:
+    return auditing.as_csv(auditing.export_log(wb, actor)).encode()
+
+
+FILES: Mapping[str, tuple[str, Callable[[Workbench, Actor], bytes]]] = {
+    "audit-head.json": ("application/json", _head),
+    "audit-log.json": ("application/json", _log_json),
+    "audit-log.csv": ("text/csv; charset=utf-8", _log_csv),
+}
+"""What can be taken: name → media type and the service that makes it (it checks the policy and writes the log)."""
+
+
+async def download(request: Request) -> Response:
+    """Answer with a file, or with the reason why not."""
+    actor = session.current_actor(request.cookies)
+    found = FILES.get(request.path_params["name"])
+    if actor is None or found is None:
+        return PlainTextResponse("Not found.", status_code=404)
+    if request.headers.get("sec-fetch-site") not in {None, "same-origin", "none"}:
+        return PlainTextResponse("Refused.", status_code=403)
+    kind, make = found
+    try:
+        content = await run_in_threadpool(make, state.workbench(), actor)
+    except UserError as error:
+        return signin.error_page(error, state.language_of(request.query_params.get("lang")))
+    name = request.path_params["name"]
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    return Response(content, media_type=kind, headers=headers)

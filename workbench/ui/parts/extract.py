@@ -1,0 +1,96 @@
+"""An extract as its manifest tells it: no row of it is shown here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from workbench.extracts.risk import sentences
+from workbench.governance.actors import Actor
+from workbench.governance.policy import can
+from workbench.services.extracts import ExtractView
+from workbench.ui.parts.markup import (
+    Html,
+    bullets,
+    digest,
+    facts,
+    figures,
+    heading,
+    join,
+    paragraph,
+    show,
+    table,
+    tag,
+    whole_digest,
+)
+from workbench.ui.parts.sides import columns_delivered
+from workbench.ui.parts.words import day, moment, named, number, period, person, rule_name, state_badge
+from workbench.ui.state import lang, t
+
+
+def draw_extract(actor: Actor, view: ExtractView) -> None:
+    """Draw an extract: what it is, the risk in plain words, the columns on three sides, rules, dictionary."""
+    manifest = view.manifest
+    st.subheader(t("extract_heading", extract=view.id), anchor=False)
+    show(tag("p", join([state_badge("extract", view.state), " ", t("extract_until", day=day(view.expires_on))])))
+    show(paragraph(t("extract_where" if can(actor, "extract.open") else "extract_where_officer"), "wb-quiet"))
+    rows = sum(entry["rows"] for entry in manifest["tables"] if entry["name"] != "concept")
+    numbers = [
+        (t("extract_persons"), number(manifest["risk"]["persons"])),
+        (t("extract_tables"), number(len(manifest["tables"]))),
+        (t("extract_rows"), number(rows)),
+    ]
+    show(figures(numbers), heading(t("risk_heading")), bullets(sentences(manifest["risk"], lang())))
+    show(heading(t("columns_heading")), columns_delivered(manifest["columns"]))
+    show(heading(t("transforms_heading")), _transforms(manifest))
+    with st.expander(t("dictionary_heading")):
+        show(_dictionary(manifest))
+    with st.expander(t("files_heading")):
+        show(_files(manifest))
+    show(heading(t("provenance")), _provenance(view))
+
+
+def _transforms(manifest: dict[str, Any]) -> Html:
+    rows = [
+        (
+            t("all_tables") if entry["table"] == "*" else named("table", entry["table"]),
+            t("all_columns") if entry["column"] == "*" else tag("code", entry["column"]),
+            rule_name(entry["rule"]),
+        )
+        for entry in manifest["transforms"]
+    ]
+    return table([t("domain"), t("column"), t("rule")], rows, t("transforms_caption"))
+
+
+def _dictionary(manifest: dict[str, Any]) -> Html:
+    rows = [
+        (named("table", entry["table"]), tag("code", entry["column"]), entry[f"meaning_{lang()}"])
+        for entry in manifest["dictionary"]
+    ]
+    return table([t("domain"), t("column"), t("meaning")], rows, t("dictionary_caption"))
+
+
+def _files(manifest: dict[str, Any]) -> Html:
+    rows = [
+        (tag("code", entry["name"]), number(entry["rows"]), digest(entry["content_digest"]))
+        for entry in manifest["tables"]
+    ]
+    return table([t("table"), t("rows"), t("content_digest")], rows, t("files_caption"), {1})
+
+
+def _provenance(view: ExtractView) -> Html:
+    manifest = view.manifest
+    lines = [
+        (t("extract_id"), join([tag("code", view.id), " ", whole_digest(view.digest)])),
+        (t("extract_made"), t("made_by_at", who=person(view.made_by), when=moment(view.made_at))),
+        (
+            t("request_period"),
+            period(manifest["period"].get("period", manifest["period"]) if manifest.get("period") else None),
+        ),
+    ]
+    lines += [
+        (t(f"names_{name}"), digest(manifest[name]))
+        for name in ("request", "approval", "protocol", "cohort", "release")
+    ]
+    return facts([*lines, (t("key_commitment"), digest(manifest["key_commitment"]))])

@@ -1,0 +1,28 @@
+"""The thread, drawn: from the data release down to the models, one line a document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from workbench.services.tracing import Link
+from workbench.ui.parts.markup import Html, digest, join, tag
+from workbench.ui.parts.words import moment, named, person
+from workbench.ui.state import t
+
+
+def thread(links: Iterable[Link], start: str | None = None) -> Html:
+    """Return the thread as an ordered list, the document that was asked for marked."""
+    return tag(
+        "ol", join(_line(link, link.digest == start) for link in links), "wb-thread", aria_label=t("thread_label")
+    )
+
+
+def _line(link: Link, here: bool) -> Html:
+    said = [
+        tag("span", named("kind", link.kind), "wb-kind"),
+        tag("strong", link.title or link.id),
+        tag("code", link.id),
+        tag("span", join([t("thread_digest"), " ", digest(link.digest)])),
+        tag("span", t("thread_made", who=person(link.made_by), when=moment(link.made_at)), "wb-quiet"),
+    ]
+    return tag("li", join(said, " "), "wb-here" if here else "", aria_current="true" if here else "")

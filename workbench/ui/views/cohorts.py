@@ -1,0 +1,118 @@
+"""Cohortes: what was generated, each with its sentence, its governed numbers and its attrition; and a new one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import PurePath
+
+import streamlit as st
+
+from workbench.governance.actors import Actor
+from workbench.kernel.errors import Refused, UserError
+from workbench.services import cohorts, reading, releases
+from workbench.services.cohorts import CohortView
+from workbench.ui.parts import work
+from workbench.ui.parts.errors import answering, panel
+from workbench.ui.parts.funnel import funnel
+from workbench.ui.parts.listing import Entry, chooser
+from workbench.ui.parts.markup import bullets, facts, figures, heading, join, paragraph, show, tag, whole_digest
+from workbench.ui.parts.shell import empty
+from workbench.ui.parts.words import moment, person, shown
+from workbench.ui.state import lang, parameter, pick, t, workbench
+
+SLOT = "cohorts_job"
+
+
+def draw(actor: Actor) -> None:
+    """Draw the page."""
+    work.watch(SLOT, actor, "cohorts_done")
+    views = cohorts.list_cohorts(workbench(), actor)
+    now = next((r.id for r in releases.list_releases(workbench(), actor) if r.current), None)
+    entries = [_entry(view, now) for view in sorted(views, key=lambda view: (view.release != now, view.name))]
+    left, right = st.columns([1, 3], gap="large")
+    with left:
+        chosen = chooser("cohorts", entries, t("cohorts_new"))
+    with right:
+        if chosen == "new" or (not views and parameter("id") is None):
+            if not views:
+                empty(t("cohorts_none"), t("cohorts_none_then"))
+            _new(actor)
+        else:
+            _detail(views, chosen, now)
+
+
+def _entry(view: CohortView, now: str | None) -> Entry:
+    note = t("cohort_entry", persons=shown(view.persons))
+    return Entry(view.id, view.title, note if view.release == now else t("cohort_entry_old", release=view.release))
+
+
+def _detail(views: list[CohortView], chosen: str | None, now: str | None) -> None:
+    view = next((view for view in views if chosen in {view.id, view.digest}), None)
+    if view is None:
+        raise Refused("store.no_document", ref=chosen)
+    st.subheader(view.title, anchor=False)
+    if view.release != now:
+        show(paragraph(t("cohort_stale", release=view.release), "wb-note"))
+    show(paragraph(pick(view.sentence), "wb-sentence"))
+    show(figures([(t("cohort_persons"), shown(view.persons)), (t("cohort_events"), shown(view.events))]))
+    show(heading(t("attrition")))
+    if view.attrition:
+        show(funnel(view.attrition), paragraph(t("attrition_text"), "wb-quiet"))
+    else:
+        show(paragraph(t("attrition_none"), "wb-quiet"))
+    show(heading(t("cohort_provenance")))
+    lines = [
+        (t("cohort_name"), tag("code", view.name)),
+        (t("cohort_version"), join([tag("code", view.id), " ", whole_digest(view.digest)])),
+        (t("cohort_definition"), whole_digest(view.definition_digest)),
+        (t("release"), tag("code", view.release)),
+        (t("cohort_made"), t("made_by_at", who=person(view.owner), when=moment(view.made_at))),
+    ]
+    show(facts(lines))
+    with st.expander(t("cohort_json")):
+        st.code(json.dumps(view.definition, ensure_ascii=False, indent=1), language="json", height=400)
+
+
+def _new(actor: Actor) -> None:
+    st.subheader(t("cohorts_new"), anchor=False)
+    busy = work.is_under_way(SLOT, actor)
+    shipped, own = st.columns(2, gap="large")
+    with shipped:
+        show(paragraph(t("cohorts_from_shipped"), "wb-quiet"))
+        known = reading.shipped()
+        name = st.selectbox(
+            t("cohorts_shipped"), sorted(known), index=None, placeholder=t("choose"), key="cohorts_shipped"
+        )
+        if name:
+            show(paragraph(reading.describe(reading.read_definition(known[name]), lang()), "wb-sentence"))
+        if (
+            st.button(t("cohorts_generate"), type="primary", disabled=busy or not name, key="cohorts_go_shipped")
+            and name
+        ):
+            work.start(SLOT, actor, "cohort.generate", {"definitions": {name: known[name].read_text(encoding="utf-8")}})
+    with own:
+        _upload(actor, busy)
+
+
+def _upload(actor: Actor, busy: bool) -> None:
+    show(paragraph(t("cohorts_from_file"), "wb-quiet"))
+    given = st.file_uploader(t("cohorts_file"), type="json", key="cohorts_file", max_upload_size=5)
+    if given is None:
+        return
+    name = PurePath(given.name).stem
+    try:
+        text = given.getvalue().decode("utf-8")
+        definition = reading.read_definition(text)
+    except UnicodeDecodeError:
+        panel(UserError("ui.not_text", file=given.name))
+        return
+    except UserError as error:
+        panel(error)
+        return
+    with answering():
+        show(paragraph(reading.describe(definition, lang()), "wb-sentence"))
+        questions = [question.text(lang()) for question in reading.check(definition)]
+        if questions:
+            show(paragraph(t("cohorts_questions")), bullets(questions))
+        if st.button(t("cohorts_generate"), type="primary", disabled=busy, key="cohorts_go_file"):
+            work.start(SLOT, actor, "cohort.generate", {"definitions": {name: text}})

@@ -1,0 +1,197 @@
+"""Accueil: what waits for me, my studies, the data, the last work."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import streamlit as st
+
+from workbench.governance.actors import Actor, Role
+from workbench.governance.disclosure import shown as as_shown
+from workbench.governance.legal_bases import legal_basis
+from workbench.governance.policy import can
+from workbench.services import extracts, jobs, learning, releases, requests
+from workbench.services.releases import ReleaseView
+from workbench.services.studies import StudyView
+from workbench.ui.parts.markup import (
+    Html,
+    bullets,
+    digest,
+    facts,
+    figures,
+    heading,
+    join,
+    link,
+    paragraph,
+    show,
+    table,
+    tag,
+)
+from workbench.ui.parts.shell import empty, my_studies
+from workbench.ui.parts.words import cell, moment, named, number, person, shown, state_badge
+from workbench.ui.state import href, lang, t, workbench
+
+
+def draw(actor: Actor) -> None:
+    """Draw the page."""
+    mine = my_studies(actor)
+    show(heading(t("home_waiting")), _waiting(actor, mine))
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        st.subheader(t("home_studies"), anchor=False)
+        _studies(actor, mine)
+        _work(actor)
+    with right:
+        st.subheader(t("home_data"), anchor=False)
+        _data(actor)
+
+
+def _waiting(actor: Actor, mine: list[StudyView]) -> Html:
+    lines = {
+        Role.RESEARCHER: _for_researcher,
+        Role.DATA_SCIENTIST: _for_scientist,
+        Role.ETHICS_OFFICER: _for_officer,
+    }.get(actor.role, lambda _actor, _mine: [])(actor, mine)
+    return bullets(lines) if lines else paragraph(t("home_nothing_waits"), "wb-quiet")
+
+
+def _for_researcher(actor: Actor, mine: list[StudyView]) -> list[Html]:
+    wanted = {study.id for study in mine}
+    found = [request for request in requests.list_requests(workbench(), actor) if request.study in wanted]
+    lines = [
+        link(t(f"home_request_{request.state}", request=request.id), href("demandes", id=request.id))
+        for request in found
+        if request.state in {"approved", "sent_back"}
+    ]
+    lines += [tag("span", t("home_study_draft", study=study.title)) for study in mine if study.state == "draft"]
+    asked = {request.study for request in found}
+    lines += [
+        link(t("home_no_request", study=study.title), href("demandes", new="1"))
+        for study in mine
+        if study.state == "open" and study.id not in asked
+    ]
+    return lines
+
+
+def _for_scientist(actor: Actor, mine: list[StudyView]) -> list[Html]:
+    wanted = {study.id for study in mine}
+    learned = {model.extract for model in learning.list_models(workbench(), actor)}
+    return [
+        link(t("home_extract_open", extract=extract.id), href("demandes", id=extract.id))
+        for extract in extracts.list_extracts(workbench(), actor)
+        if extract.state == "open" and extract.study in wanted and extract.id not in learned
+    ]
+
+
+def _for_officer(actor: Actor, mine: list[StudyView]) -> list[Html]:
+    wanted = {study.id for study in mine}
+    lines = [
+        link(t("home_review_study", study=study.title), href("examen", id=study.id))
+        for study in mine
+        if study.state == "draft"
+    ]
+    return lines + [
+        link(t("home_review_request", request=request.id, who=person(request.requester)), href("examen", id=request.id))
+        for request in requests.list_requests(workbench(), actor)
+        if request.state == "checked" and request.study in wanted
+    ]
+
+
+def _studies(actor: Actor, mine: list[StudyView]) -> None:
+    if not mine:
+        then = "home_no_study_then" if can(actor, "study.create") else "home_no_study_wait"
+        empty(t("home_no_study"), t(then))
+    for study in mine:
+        protocol = study.protocol
+        basis = legal_basis(protocol["legal_basis"]["code"]).name[lang()]
+        members = ", ".join(person(member["user"]) for member in protocol["members"])
+        lines = [
+            (t("study_purpose"), protocol["purpose"]),
+            (t("study_legal_basis"), basis),
+            (t("study_investigator"), protocol["investigator"]),
+            (t("study_members"), members),
+            (t("study_domains"), ", ".join(named("table", name) for name in protocol["tables"])),
+            (t("study_duration"), t("days", count=number(protocol["duration_days"]))),
+            (t("study_protocol"), digest(study.digest)),
+        ]
+        title = join([tag("strong", study.title), " ", state_badge("study", study.state)])
+        show(tag("section", join([paragraph(title, "wb-card-title"), facts(lines)]), "wb-card"))
+
+
+def _data(actor: Actor) -> None:
+    found = releases.list_releases(workbench(), actor)
+    now = next((release for release in found if release.current), None)
+    if now is None:
+        empty(t("home_no_release"), t("home_no_release_then"))
+        return
+    if now.synthetic:
+        show(paragraph(t("home_synthetic"), "wb-note"))
+    summary = now.quality.get("summary", {})
+    numbers = [
+        (t("home_persons"), shown(as_shown(now.rows.get("person", 0)))),
+        (t("home_records"), number(sum(record["rows"] for record in now.quality.get("records", [])))),
+        (t("home_checks"), f"{summary.get('passed', 0)} / {summary.get('passed', 0) + summary.get('failed', 0)}"),
+    ]
+    show(figures(numbers), _records(now))
+    _quality(now)
+    lines = [
+        (t("release"), join([now.name, " ", tag("code", now.id)])),
+        (t("release_loaded"), moment(now.loaded_at)),
+        (t("release_digest"), digest(now.digest)),
+        (t("release_rule"), _rule(now)),
+    ]
+    show(facts(lines))
+
+
+def _records(now: ReleaseView) -> Html:
+    rows = [
+        (named("table", record["table"]), number(record["rows"]), cell(as_shown(record["persons"])))
+        for record in sorted(now.quality.get("records", []), key=lambda record: -record["rows"])
+        if record["rows"]
+    ]
+    return table([t("domain"), t("records"), t("persons")], rows, t("home_records_caption"), {1, 2})
+
+
+def _quality(now: ReleaseView) -> None:
+    failed = [check for check in now.quality.get("checks", []) if check["status"] == "failed"]
+    if not failed:
+        show(paragraph(t("home_quality_good"), "wb-quiet"))
+        return
+    kinds = Counter(check["check"] for check in failed)
+    show(paragraph(t("home_quality_found"), "wb-label"))
+    show(
+        bullets(t("home_quality_kind", check=named("check", kind), count=count) for kind, count in kinds.most_common())
+    )
+    rows = [
+        (
+            tag("code", f"{check['table']}.{check['column']}"),
+            named("check", check["check"]),
+            number(check["failed"]),
+            number(check["rows"]),
+        )
+        for check in sorted(failed, key=lambda check: -check["failed"] / check["rows"])
+    ]
+    headings = [t("column"), t("check"), t("check_failed"), t("check_rows")]
+    with st.expander(t("home_quality_each")):
+        show(table(headings, rows, t("home_quality_caption", count=len(rows)), {2, 3}))
+
+
+def _rule(now: ReleaseView) -> str:
+    return named("rule", str(now.observation_period_rule.get("code", "")))
+
+
+def _work(actor: Actor) -> None:
+    rows = [
+        (
+            str(row.id),
+            named("verb", row.verb.replace(".", "_")),
+            state_badge("job", row.state),
+            moment(row.heartbeat) if row.heartbeat else "–",
+        )
+        for row in jobs.list_jobs(workbench(), actor)[:6]
+    ]
+    if rows:
+        show(
+            heading(t("home_work")),
+            table([t("job"), t("job_what"), t("job_state"), t("job_when")], rows, t("home_work_caption")),
+        )

@@ -1,0 +1,191 @@
+"""File d'examen: what waits for a decision, asked, approved and delivered side by side, and the decision itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from workbench.governance.actors import Actor
+from workbench.governance.legal_bases import field_label, legal_basis
+from workbench.governance.policy import can_review
+from workbench.kernel.errors import Refused, UserError
+from workbench.services import requests, studies
+from workbench.services.requests import Decision, RequestView
+from workbench.services.studies import StudyView
+from workbench.ui.parts.errors import panel
+from workbench.ui.parts.listing import Entry, chooser
+from workbench.ui.parts.markup import Html, bullets, facts, heading, join, paragraph, show, table, tag, whole_digest
+from workbench.ui.parts.risk import before_delivery
+from workbench.ui.parts.shell import my_studies
+from workbench.ui.parts.sides import columns_asked, request_facts, steps
+from workbench.ui.parts.words import day, moment, named, number, period, person, state_badge
+from workbench.ui.state import lang, parameters, t, workbench
+
+DIGITS = 8
+DECISIONS: tuple[Decision, ...] = ("approved", "sent_back", "refused")
+
+
+def draw(actor: Actor) -> None:
+    """Draw the page."""
+    mine = my_studies(actor)
+    known = {study.id for study in mine}
+    drafts = [study for study in mine if study.state == "draft"]
+    asked = [view for view in requests.list_requests(workbench(), actor) if view.study in known]
+    waiting = [view for view in asked if view.state == "checked"]
+    past = [view for view in asked if view.state != "checked"]
+    left, right = st.columns([1, 3], gap="large")
+    with left:
+        chosen = chooser("review", _entries(drafts, waiting, past))
+    with right:
+        _chosen(actor, chosen, mine, asked, bool(drafts or waiting))
+
+
+def _entries(drafts: list[StudyView], waiting: list[RequestView], past: list[RequestView]) -> list[Entry]:
+    found = [
+        Entry(s.id, s.title, t("review_study_note", who=person(s.owner)), None, t("review_studies")) for s in drafts
+    ]
+    found += [
+        Entry(v.id, v.id, t("review_note", who=person(v.requester), day=day(v.made_at)), None, t("review_waiting"))
+        for v in waiting
+    ]
+    return found + [Entry(v.id, v.id, day(v.made_at), state_badge("request", v.state), t("review_past")) for v in past]
+
+
+def _chosen(actor: Actor, chosen: str | None, mine: list[StudyView], asked: list[RequestView], waits: bool) -> None:
+    if not waits:
+        show(paragraph(t("review_none"), "wb-note"))
+    if chosen is None:
+        return
+    for study in mine:
+        if chosen in {study.id, study.digest}:
+            _study(actor, study)
+            return
+    for view in asked:
+        if chosen in {view.id, view.digest}:
+            _request(actor, view)
+            return
+    raise Refused("store.no_document", ref=chosen)
+
+
+def _request(actor: Actor, view: RequestView) -> None:
+    st.subheader(t("request_heading", request=view.id), anchor=False)
+    show(steps(view.state), request_facts(view))
+    show(heading(t("columns_heading")), columns_asked(view.columns))
+    show(heading(t("risk_heading")), bullets(before_delivery(view)))
+    if view.approval is not None:
+        body = view.approval.body
+        said = t(
+            "decided",
+            decision=t(f"decision_{body['decision']}"),
+            who=person(body["reviewer"]),
+            when=moment(view.approval.made_at),
+        )
+        show(heading(t("decision")), paragraph(said), paragraph(tag("q", body["reason"])))
+    if view.state == "checked":
+        _decide_request(actor, view)
+
+
+def _decide_request(actor: Actor, view: RequestView) -> None:
+    show(heading(t("decide_heading")))
+    if not can_review(view.requester, actor.name):
+        panel(Refused("governance.self_approval", name=actor.display))
+        return
+    show(_protocol_line(view.document["protocol"]))
+    with st.form(f"review_form_{view.id}", border=True):
+        decision = st.radio(
+            t("decision"),
+            DECISIONS,
+            index=None,
+            format_func=lambda name: t(f"decide_{name}"),
+            horizontal=True,
+            key="review_decision",
+        )
+        reason = st.text_area(t("decide_reason"), help=t("decide_reason_help"), key="review_reason")
+        conditions = st.text_area(t("decide_conditions"), height=68, key="review_conditions")
+        digits = st.text_input(
+            t("decide_digits", count=DIGITS), max_chars=DIGITS, autocomplete="off", key="review_digits"
+        )
+        if st.form_submit_button(t("decide_send"), type="primary"):
+            made = tuple(line.strip() for line in conditions.splitlines() if line.strip())
+
+            def decide(digest: str) -> None:
+                answer = decision or "sent_back"
+                requests.decide(
+                    workbench(), actor, view.id, answer, protocol_digest=digest, reason=reason, conditions=made
+                )
+
+            _send(digits, view.document["protocol"], decision is not None, decide, view.id)
+
+
+def _send(digits: str, digest: str, chosen: bool, decide: Callable[[str], object], then: str) -> None:
+    """Decide on the digest whose first digits were retyped; what does not fit is said and nothing is decided."""
+    if not chosen:
+        panel(UserError("ui.no_decision"))
+        return
+    if digits.strip().lower() != digest[:DIGITS]:
+        panel(UserError("ui.digits_differ", count=DIGITS))
+        return
+    try:
+        decide(digest)
+    except UserError as error:
+        panel(error)
+        return
+    st.toast(t("decide_done"))
+    st.query_params.from_dict(parameters(id=then))
+    st.rerun()
+
+
+def _protocol_line(value: str) -> Html:
+    shown = join([tag("code", value[:DIGITS], "wb-retype"), tag("code", value[DIGITS:], "wb-rest")])
+    return paragraph(join([t("decide_protocol"), " ", shown]))
+
+
+def _study(actor: Actor, view: StudyView) -> None:
+    protocol = view.protocol
+    st.subheader(view.title, anchor=False)
+    basis = legal_basis(protocol["legal_basis"]["code"])
+    lines = [
+        (t("study_state"), state_badge("study", view.state)),
+        (t("study_purpose"), protocol["purpose"]),
+        (t("study_sponsor"), protocol["sponsor"]),
+        (t("study_investigator"), protocol["investigator"]),
+        (t("study_legal_basis"), f"{basis.name[lang()]} ({basis.status})"),
+        *[(field_label(name, lang()), value) for name, value in protocol["legal_basis"]["fields"].items()],
+        (
+            t("study_members"),
+            ", ".join(f"{person(m['user'])} ({named('role', m['role'])})" for m in protocol["members"]),
+        ),
+        (t("study_cohorts"), ", ".join(protocol["cohorts"])),
+        (t("request_period"), period(protocol["period"])),
+        (t("study_duration"), t("days", count=number(protocol["duration_days"]))),
+        (t("study_retention"), t("days", count=number(protocol["retention_days"]))),
+        (t("study_sensitive"), ", ".join(protocol["sensitive_classes"]) or t("none")),
+        (t("study_destinations"), ", ".join(protocol["destinations"]) or t("study_no_destination")),
+        (t("study_protocol"), whole_digest(view.digest)),
+    ]
+    rows = [(named("table", name), ", ".join(columns)) for name, columns in protocol["tables"].items()]
+    show(
+        facts(lines), heading(t("columns_heading")), table([t("domain"), t("columns")], rows, t("study_tables_caption"))
+    )
+    if view.state == "draft":
+        _open_study(actor, view)
+
+
+def _open_study(actor: Actor, view: StudyView) -> None:
+    show(heading(t("open_heading")))
+    if not can_review(view.owner, actor.name):
+        panel(Refused("governance.self_approval", name=actor.display))
+        return
+    show(_protocol_line(view.digest))
+    with st.form(f"review_study_{view.id}", border=True):
+        reason = st.text_area(t("decide_reason"), help=t("decide_reason_help"), key="review_study_reason")
+        digits = st.text_input(
+            t("decide_digits", count=DIGITS), max_chars=DIGITS, autocomplete="off", key="review_study_digits"
+        )
+        if st.form_submit_button(t("open_send"), type="primary"):
+            _send(
+                digits, view.digest, True,
+                lambda digest: studies.open_study(workbench(), actor, view.id, protocol_digest=digest, reason=reason),
+                view.id,
+            )  # fmt: skip
