@@ -186,7 +186,7 @@ def test_every_text_has_the_same_facts_in_both_languages() -> None:
     assert french["text"].keys() == english["text"].keys()
     for key, text in french["text"].items():
         assert facts(text) == facts(english["text"][key]), key
-    for code, parts in french["error"].items():
+    for code in french["error"]:
         both = [set().union(*map(facts, lang["error"][code].values())) for lang in (french, english)]
         assert both[0] == both[1], code
 

@@ -20,7 +20,7 @@ from workbench.engines.duckdb import DuckDBEngine
 
 FOLDERS = [f"phenotypes_0{at}" for at in range(6)] + ["fuzz_00", "fuzz_01"]
 ORDER_DEPENDENT = {("phenotypes_05", "403"), ("eunomia", "1071")}
-SAMPLE = 4
+SAMPLE = 5
 
 
 def cases(folder: Path) -> dict[str, Path]:
@@ -77,6 +77,18 @@ def _eunomia(shared: Path) -> dict[str, Path]:
     folder = shared / "data/circe"
     names = json.loads((folder / "eunomia_cases.json").read_text())
     return {name: folder / "phenotype_library" / f"{name}.json" for name in names}
+
+
+@pytest.mark.parametrize("corpus", ["fuzz_00", "fuzz_01"])
+def test_what_circe_itself_cannot_run_runs_here(shared: Path, corpus: str) -> None:
+    """DrugEra.GapDays, Measurement.Abnormal, distinct counts on nested criteria, plan concepts, visits of details."""
+    folder = shared / "data/circe" / corpus
+    names = json.loads((folder / "cases.json").read_text())["reference_engine_fails"]
+    with DuckDBEngine.over_parquet(_database(folder), threads=2) as engine:
+        made = generate(engine, {name: read_definition(folder / "definitions" / f"{name}.json") for name in names})
+    assert len(names) >= 20
+    assert not made.failed
+    assert made.rows.num_rows > 0
 
 
 @pytest.mark.parametrize("corpus", ["phenotypes_00", "fuzz_00"])

@@ -53,6 +53,9 @@ def reference(connection: duckdb.DuckDBPyConnection, name: str) -> pa.Table:
         text, cdm_schema="main", target_table="temp.target", result_schema="temp", vocabulary_schema="main",
         cohort_id=1, generate_stats=False,
     )  # fmt: skip
+    rows = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'temp'"
+    for (left,) in connection.execute(rows).fetchall():
+        connection.execute(f'DROP TABLE temp."{left}"').fetchall()
     columns = "cohort_definition_id BIGINT, subject_id BIGINT, cohort_start_date DATE, cohort_end_date DATE"
     connection.execute(f"CREATE OR REPLACE TEMP TABLE target ({columns})").fetchall()
     for statement in split_sql(translate(render(query), "duckdb")):
@@ -69,8 +72,8 @@ def test_rows_and_counts_are_duckcdms(patients: dict[str, Path], engine: DuckDBE
     assert not made.failed
     assert {name: made.persons(name) for name in NAMES} == PERSONS
     ours = rows_by_cohort(made.rows)
-    for name in NAMES:
-        with database(patients, tmp_path / f"{name}.duckdb") as connection:
+    with database(patients, tmp_path / "all.duckdb") as connection:
+        for name in NAMES:
             assert ours[name] == rows_by_cohort(reference(connection, name))[name]
 
 

@@ -25,6 +25,7 @@ from tests.conftest import ROOT
 from tests.docs.pages import PAGES, PEOPLE, Command, Save, steps
 from workbench.governance.actors import Actor
 from workbench.governance.protocols import check_protocol
+from workbench.intake.omop import demo_source
 from workbench.kernel.digest import digest_document
 from workbench.notebook import open_home
 from workbench.services import extracts, learning, releases, requests
@@ -61,6 +62,7 @@ def clone(demo_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     shutil.copytree(demo_home.parent / "mlruns", tmp_path / "mlruns")
     for name in ("cohorts", "Makefile", "pyproject.toml"):
         (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "my-omop.duckdb").symlink_to(demo_source())
     monkeypatch.chdir(tmp_path)
     for name in ("HOME", "KEYS", "STORE", "MLRUNS", "PRODUCTION"):
         monkeypatch.delenv(f"WORKBENCH_{name}", raising=False)

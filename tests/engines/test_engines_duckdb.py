@@ -100,3 +100,11 @@ def test_a_locked_connection_reads_no_file_and_no_variable(tmp_path: Path) -> No
         with pytest.raises(duckdb.Error):
             connection.execute(statement).fetchall()
     assert secret.num_rows == 1
+
+
+def test_a_stop_between_two_queries_is_not_lost(database: Path) -> None:
+    with DuckDBEngine.over_database(database) as engine:
+        engine.cancel()
+        with pytest.raises(Stopped):
+            engine.fetch(people())
+        assert engine.fetch(people()).num_rows == 1

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.ui.served import OFFICER, RESEARCHER, SCIENTIST, App, Visit, visiting
+from tests.ui.served import OFFICER, RESEARCHER, SCIENTIST, App, Visit, serving, visiting
+from workbench.kernel.settings import load_settings
+from workbench.services import people
+from workbench.services.context import open_workbench
 
 pytestmark = pytest.mark.browser
 
@@ -46,7 +50,7 @@ def test_a_page_that_is_not_theirs_says_so(visit: Visit) -> None:
     expect(visit.page.get_by_test_id("stSidebar").get_by_role("link", name="Journal")).to_have_count(0)
     visit.open("/journal?lang=fr")
     alert = visit.page.get_by_role("alert")
-    expect(alert).to_contain_text("governance.not_allowed")
+    expect(alert).to_contain_text("ui.not_your_page")
     expect(visit.page.get_by_role("link", name="Revenir à l’accueil")).to_be_visible()
     assert visit.page.get_by_role("button", name="Vérifier le journal").count() == 0
     visit.shot("pas_la_sienne")
@@ -70,7 +74,7 @@ def test_two_people_in_two_browsers_see_only_their_own(app: App, browser: Browse
         other.open("/journal?lang=fr")
         expect(other.page.locator(".wb-who")).to_contain_text(OFFICER)
         one.open("/journal?lang=fr")
-        expect(one.page.get_by_role("alert")).to_contain_text("governance.not_allowed")
+        expect(one.page.get_by_role("alert")).to_contain_text("ui.not_your_page")
 
 
 def test_a_deep_link_survives_signing_in_and_changing_person(visit: Visit) -> None:
@@ -99,7 +103,22 @@ def test_a_bad_cohort_file_is_answered_and_a_good_one_generated(visit: Visit, tm
     good.write_text(json.dumps(shipped), encoding="utf-8")
     visit.open("/cohortes?lang=fr&new=1")
     visit.page.locator("input[type=file]").set_input_files(good)
-    visit.page.get_by_role("button", name="Calculer la cohorte").last.click()
+    buttons = visit.page.get_by_role("button", name="Calculer la cohorte")
+    expect(buttons).to_have_count(2)
+    buttons.last.click()
     expect(visit.page.get_by_text("La cohorte est calculée.")).to_be_visible(timeout=60_000)
-    expect(visit.page.get_by_role("link", name="sinusite")).to_be_visible()
+    expect(visit.page.get_by_role("heading", name="sinusite")).to_be_visible()
+    expect(visit.page).to_have_url(re.compile("id=coh-"))
     visit.shot("cohorte_nouvelle")
+
+
+def test_a_home_without_data_says_what_to_do(browser: Browser, tmp_path: Path) -> None:
+    wb = open_workbench(load_settings(tmp_path / "home", {}), create=True)
+    people.first_steward(wb)
+    wb.close()
+    with serving(tmp_path / "home") as url, visiting(App(url, tmp_path / "home"), browser) as visit:
+        visit.open("/?lang=fr")
+        expect(visit.page.get_by_text("Aucune donnée n’est encore chargée.")).to_be_visible()
+        expect(visit.page.get_by_text("workbench load omop")).to_be_visible()
+        expect(visit.page.get_by_test_id("stSidebar").get_by_role("link")).to_have_count(1)
+        visit.shot("sans_donnees")

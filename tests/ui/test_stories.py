@@ -26,7 +26,7 @@ def _reads_a_cohort(visit: Visit) -> None:
     visit.go("Cohortes")
     visit.page.get_by_role("link", name="celecoxib_without_prior_gi_bleed").click()
     expect(visit.page.get_by_role("heading", name="celecoxib_without_prior_gi_bleed")).to_be_visible()
-    assert "id=coh-" in visit.page.url
+    expect(visit.page).to_have_url(re.compile("id=coh-"))
     funnel = visit.page.get_by_role("table", name=re.compile("Personnes et événements gardés"))
     expect(funnel.get_by_role("columnheader", name="Sans ce critère")).to_be_visible()
     assert funnel.get_by_role("row").count() >= 4
@@ -42,7 +42,9 @@ def _files_a_request(visit: Visit) -> None:
     visit.page.get_by_role("button", name="Déposer la demande").click()
     expect(visit.page.get_by_role("alert")).to_contain_text("pourquoi des agrégats ne suffisent pas")
     visit.shot("demande_refusee")
-    visit.page.get_by_label("Pourquoi pas un agrégat ?").fill("Les durées d'exposition se lisent par personne.")
+    visit.page.get_by_role("textbox", name="Pourquoi pas un agrégat ?").fill(
+        "Les durées d'exposition se lisent par personne."
+    )
     visit.page.get_by_role("button", name="Déposer la demande").click()
     expect(visit.page.get_by_role("heading", name=re.compile("Demande req-"))).to_be_visible()
     expect(visit.page.locator("[aria-current=step]")).to_have_text("vérifiée")
@@ -76,7 +78,7 @@ def test_officer_reviews_decides_and_verifies(visit: Visit) -> None:
 
 def _decides(visit: Visit) -> None:
     visit.page.get_by_text("Approuver", exact=True).click()
-    visit.page.get_by_label("Motif").fill("Deux colonnes, population nombreuse.")
+    visit.page.get_by_role("textbox", name="Motif").fill("Deux colonnes, population nombreuse.")
     visit.page.get_by_label(re.compile("Retapez")).fill("00000000")
     visit.page.get_by_role("button", name="Enregistrer la décision").click()
     expect(visit.page.get_by_role("alert")).to_contain_text("ne sont pas ceux de l’empreinte")
@@ -93,7 +95,7 @@ def _reads_the_log(visit: Visit) -> None:
     visit.page.get_by_role("button", name="Vérifier le journal").click()
     expect(visit.page.get_by_role("status").filter(has_text="Le journal est intact")).to_be_visible()
     visit.page.get_by_label("Chercher").fill(f"{visit.app.waiting} décider")
-    log = visit.page.get_by_role("table", name=re.compile("entrées sur"))
+    log = visit.page.get_by_role("table", name=re.compile("Entrées montrées"))
     expect(log.get_by_role("row")).to_have_count(2)
     expect(log).to_contain_text("Deux colonnes, population nombreuse.")
     visit.shot("journal")
@@ -107,7 +109,7 @@ def _reads_the_log(visit: Visit) -> None:
 def test_scientist_sees_extract_models_card_and_thread(visit: Visit) -> None:
     visit.sign_in(SCIENTIST)
     visit.go("Demandes et extraits")
-    visit.page.get_by_role("link", name=re.compile("ext-")).last.click()
+    visit.page.get_by_role("link", name="nsaid_new_users").first.click()
     expect(visit.page.get_by_role("heading", name=re.compile("Extrait ext-"))).to_be_visible()
     expect(visit.page.get_by_role("button", name="Produire l’extrait")).to_have_count(0)
     visit.shot("extrait")

@@ -9,7 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from workbench import __version__
-from workbench.cli import audit, cohort, demo, doctor, extract, load, model, releases, study, trace, users
+from workbench.cli import audit, cohort, demo, doctor, extract, jobs, load, model, releases, study, trace, users
 from workbench.cli.common import complain, err, words
 from workbench.kernel.errors import Stopped, UserError
 
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for group in (audit, cohort, extract, load, model, releases, study, users):
+for group in (audit, cohort, extract, jobs, load, model, releases, study, users):
     app.add_typer(group.app, name=group.NAME)
 app.add_typer(model.features_app, name="features")
 for module in (demo, doctor, trace):

@@ -1,5 +1,3 @@
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
 """Plan → script: the ordered steps that make the cohorts of a batch, as sqlglot trees."""
 
 from __future__ import annotations

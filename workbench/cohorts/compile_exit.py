@@ -7,7 +7,7 @@ from sqlglot import exp
 from workbench.cohorts.compile_criteria import Workshop
 from workbench.cohorts.compile_events import bit, shared_table
 from workbench.cohorts.domains import DOMAINS
-from workbench.cohorts.plan import DrugEra, EndOfObservation, Offset, Plan
+from workbench.cohorts.plan import DrugEra, Offset, Plan
 from workbench.engines import sql
 from workbench.engines.base import Step
 from workbench.engines.sql import Expr
@@ -164,8 +164,3 @@ def _rows(plan: Plan, periods: str) -> exp.Select:
     return sql.select(
         {"subject_id": sql.col("c", "person_id"), "cohort_start_date": start, "cohort_end_date": end}, base, where=where
     )
-
-
-def ends_with_observation(plan: Plan) -> bool:
-    """Return whether nothing but the end of observation ends the cohort."""
-    return isinstance(plan.exit, EndOfObservation) and not plan.censoring

@@ -1,5 +1,3 @@
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
 """Cohort definitions → rows: a batch at once, on any engine. Pure: no store, no audit, no policy."""
 
 from __future__ import annotations
@@ -11,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from workbench.cohorts.circe import Definition
-from workbench.cohorts.compile import Script, compile_batch
+from workbench.cohorts.compile import CohortScript, Script, compile_batch
 from workbench.cohorts.plan import Exclude, Plan
 from workbench.cohorts.requirements import check_tables
 from workbench.engines import sql
@@ -61,27 +59,35 @@ def generate(
     """
     plans, failed = plans_of(engine, definitions, exclude)
     script = compile_batch(plans)
-    prepare(engine, script, part(progress, 0.0, 0.6), exclude)
     tables: list[pa.Table] = []
-    for at, (name, cohort) in enumerate(script.cohorts.items()):
-        progress(0.6 + 0.4 * at / len(script.cohorts), name)
-        try:
-            for step in cohort.steps:
-                engine.materialise(step)
-            columns = ("subject_id", "cohort_start_date", "cohort_end_date")
-            found = engine.fetch(sql.select(sql.columns("c", *columns), sql.work_table(cohort.cohort, "c")))
-            tables.append(found.add_column(0, "cohort", pa.array([name] * found.num_rows, pa.string())).cast(ROWS))
-        except Stopped:
-            raise
-        except UserError as error:
-            failed[name] = error
-        finally:
-            for step in cohort.steps:
-                engine.drop(step.name)
-    clean(engine, script)
+    try:
+        prepare(engine, script, part(progress, 0.0, 0.6), exclude)
+        for at, (name, cohort) in enumerate(script.cohorts.items()):
+            progress(0.6 + 0.4 * at / len(script.cohorts), name)
+            try:
+                tables.append(_rows(engine, name, cohort))
+            except Stopped:
+                raise
+            except UserError as error:
+                failed[name] = error
+    finally:
+        clean(engine, script)
     rows = pa.concat_tables([ROWS.empty_table(), *tables])
     progress(1.0, "")
     return Generated(rows.sort_by([(name, "ascending") for name in ROWS.names]), failed)
+
+
+def _rows(engine: Engine, name: str, cohort: CohortScript) -> pa.Table:
+    """Run one definition's own steps and return its rows; its work tables are gone afterwards."""
+    try:
+        for step in cohort.steps:
+            engine.materialise(step)
+        columns = ("subject_id", "cohort_start_date", "cohort_end_date")
+        found = engine.fetch(sql.select(sql.columns("c", *columns), sql.work_table(cohort.cohort, "c")))
+    finally:
+        for step in cohort.steps:
+            engine.drop(step.name)
+    return found.add_column(0, "cohort", pa.array([name] * found.num_rows, pa.string())).cast(ROWS)
 
 
 def plans_of(

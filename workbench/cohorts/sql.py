@@ -1,5 +1,3 @@
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
 """A definition as SQL text of a dialect: the plan's own steps, with the small tables that they load as values."""
 
 from __future__ import annotations

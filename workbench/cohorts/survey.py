@@ -1,10 +1,8 @@
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
 """What a batch of plans needs: concept sets, event tables with their columns, bits for set membership."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -171,8 +169,3 @@ def raw_columns(tests: Iterable[Test]) -> set[str]:
         else:
             found |= _raw(test.field)
     return found
-
-
-def tables_of(needs: Mapping[str, Needs]) -> tuple[str, ...]:
-    """Return the domains in a stable order."""
-    return tuple(needs)

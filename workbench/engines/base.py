@@ -1,5 +1,3 @@
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
 """What an engine does for a plan: run steps, fetch rows as Arrow, say what it can, stop when asked."""
 
 from __future__ import annotations

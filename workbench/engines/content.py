@@ -61,9 +61,7 @@ def content_digest(table: ArrowStream | Path | Sequence[Path], connection: Any =
     Raises `TypeError` naming a column whose type has no canonical form (lists, structures, intervals, …).
     """
     if connection is None:
-        with TemporaryDirectory(prefix="workbench-digest-") as spill, connect() as own:
-            place = exp.Literal.string(spill).sql("duckdb")
-            own.execute(f"SET temp_directory = {place}").fetchall()
+        with TemporaryDirectory(prefix="workbench-digest-") as spill, connect(spill=Path(spill)) as own:
             return _digest(own, table)
     return _digest(connection, table)
 

@@ -1,5 +1,3 @@
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
 """DuckDB: the only file that imports its driver."""
 
 from __future__ import annotations
@@ -142,14 +140,18 @@ class DuckDBEngine:
 
     def fetch(self, tree: exp.Query) -> pa.Table:
         """Run a query and return its rows as an Arrow table."""
+        self._go()
         try:
             return self._connection.sql(tree.sql(dialect="duckdb", copy=False)).to_arrow_table()
         except duckdb.Error as error:
             raise self._translated(error) from error
 
     def drop(self, table: str) -> None:
-        """Forget a work table."""
-        self._run(f"DROP TABLE IF EXISTS {_quoted(table)}").fetchall()
+        """Forget a work table; done even after a stop, so that nothing remains."""
+        try:
+            self._connection.execute(f"DROP TABLE IF EXISTS {_quoted(table)}").fetchall()
+        except duckdb.Error as error:
+            raise self._translated(error) from error
 
     def explain(self, tree: exp.Query) -> str:
         """Return DuckDB's physical plan of a query."""
@@ -157,7 +159,7 @@ class DuckDBEngine:
         return "\n".join(str(row[-1]) for row in rows)
 
     def cancel(self) -> None:
-        """Interrupt what runs now; the running call raises Stopped."""
+        """Interrupt what runs now, from another thread: the running call, or the next one, raises Stopped."""
         self._stopped = True
         self._connection.interrupt()
 
@@ -178,7 +180,14 @@ class DuckDBEngine:
     ) -> None:
         self.close()
 
+    def _go(self) -> None:
+        """Stop here where someone asked for it between two queries, when there was nothing to interrupt."""
+        if self._stopped:
+            self._stopped = False
+            raise Stopped("engine.stopped")
+
     def _run(self, sql: str) -> duckdb.DuckDBPyConnection:
+        self._go()
         try:
             return self._connection.execute(sql)
         except duckdb.Error as error:

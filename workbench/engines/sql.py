@@ -106,11 +106,6 @@ def compare(left: Expr, operator: str, right: Expr) -> Expr:
     return _COMPARE[operator](this=left, expression=right)
 
 
-def between(this: Expr, low: Expr, high: Expr) -> Expr:
-    """Return `low <= this AND this <= high`."""
-    return both([compare(this, ">=", low), compare(this.copy(), "<=", high)])
-
-
 def _chain(kind: type[exp.And] | type[exp.Or], parts: Sequence[Expr]) -> Expr:
     result = parts[0]
     for part in parts[1:]:

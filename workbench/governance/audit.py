@@ -79,6 +79,13 @@ def entries(connection: Connection, *, newest_first: bool = False, limit: int | 
     return [Entry(**dict(row)) for row in connection.execute(query.order_by(order).limit(limit)).mappings()]
 
 
+def payloads_of(connection: Connection, verb: str, after: str) -> list[dict[str, Any]]:
+    """Return the payloads of a verb's `done` entries that made a digest."""
+    wanted = (audit.c.verb == verb, audit.c.after == after, audit.c.outcome == "done")
+    query = select(payloads.c.body).join(audit, payloads.c.seq == audit.c.seq).where(*wanted)
+    return list(connection.execute(query).scalars())
+
+
 def verify(store: Store, heads: Iterable[Mapping[str, Any]], public_key: Ed25519PublicKey) -> Verdict:
     """Walk the whole chain, then hold it against signed heads saved before.
 
@@ -166,6 +173,16 @@ def read_head(path: Path) -> dict[str, Any]:
     if not complete:
         raise InvalidInput("audit.not_a_head", file=path.name)
     return head
+
+
+def extends(store: Store, saved: Path) -> bool:
+    """Answer whether the log still holds the head that was saved in a file; yes where none was saved yet."""
+    if not saved.exists():
+        return True
+    head = read_head(saved)
+    with store.read() as connection:
+        found = connection.execute(select(audit.c.hash).where(audit.c.seq == head["seq"])).scalar()
+    return found == head["hash"]
 
 
 def save_head(path: Path, head: Mapping[str, Any]) -> None:

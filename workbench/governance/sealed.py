@@ -5,7 +5,6 @@ Whatever is made from an extract (features, predictions) is sealed the same way:
 
 from __future__ import annotations
 
-# pyright: reportMissingTypeStubs=false
 import os
 from pathlib import Path
 from typing import Any, Final

@@ -41,9 +41,8 @@ def load_omop(source: Path, into: Path, *, name: str, synthetic: bool, progress:
     """
     into.mkdir(parents=True, exist_ok=True)
     spill = into / ".spill"
-    with connect(memory=_MEMORY) as connection:
+    with connect(memory=_MEMORY, spill=spill) as connection:
         connection.execute("SET TimeZone = 'UTC'").fetchall()
-        connection.execute(f"SET temp_directory = {render(text(spill))}").fetchall()
         try:
             opened = open_source(connection, source)
             readings = _read_all(connection, opened, into, part(progress, 0.0, 0.6))

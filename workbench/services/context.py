@@ -38,9 +38,12 @@ class Workbench:
         return self.settings.keys / "audit-head.json"
 
     def seal(self) -> None:
-        """Sign and keep the log's head, if the log grew since this process last did."""
+        """Sign and keep the log's head, if the log grew since this process last did.
+
+        A log that does not hold the head kept before was cut or rebuilt: then that head stays, as the proof of it.
+        """
         head = audit.sign_head(self.store, self.keys)
-        if head["seq"] > self._sealed:
+        if head["seq"] > self._sealed and audit.extends(self.store, self.head_file):
             audit.save_head(self.head_file, head)
             self._sealed = head["seq"]
 

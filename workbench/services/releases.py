@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench.governance import audit
 from workbench.governance.actors import Actor
 from workbench.intake.omop import load_omop as build_release
 from workbench.kernel.errors import Refused, Unavailable
@@ -13,7 +14,7 @@ from workbench.kernel.progress import Progress, silent
 from workbench.repository import releases
 from workbench.repository.releases import Release
 from workbench.services.context import Workbench, acting, alone, event, working
-from workbench.store import documents, making
+from workbench.store import documents, files, making
 from workbench.store.documents import State
 
 
@@ -48,6 +49,7 @@ def load_omop(
             with making.making(wb.store, job, wb.settings.releases, event(actor, "release.load", subject=name)) as made:
                 manifest = build_release(source, made.folder, name=name, synthetic=synthetic, progress=report)
                 release_id = releases.release_id(manifest)
+                made.event.payload["manifest_sha256"] = files.sha256_file(made.folder / releases.MANIFEST)
                 with made.publish("release", release_id, manifest) as write:
                     digest = write.event.after or ""
                     documents.set_state(write, State("release", "current", digest, None, "current", None, ""))
@@ -93,11 +95,22 @@ def verify_release(wb: Workbench, actor: Actor, ref: str) -> tuple[releases.Prob
     """Check every file of a release against its manifest, and the manifest against the log; return what is wrong."""
     with acting(wb, actor, "release.verify", subject=ref):
         view = show_release(wb, actor, ref)
-        problems = releases.verify_folder(wb.settings.releases / view.id)
+        problems = (*releases.verify_folder(wb.settings.releases / view.id), *_against_log(wb, view))
         outcome = "done" if not problems else "denied"
         with wb.store.write(event(actor, "release.verify", subject=view.id, outcome=outcome)):
             pass
     return problems
+
+
+def _against_log(wb: Workbench, view: ReleaseView) -> tuple[releases.Problem, ...]:
+    """Hold the manifest's bytes against the log: it finds a file that was exchanged together with its SHA-256."""
+    path = wb.settings.releases / view.id / releases.MANIFEST
+    with wb.store.read() as connection:
+        payloads = audit.payloads_of(connection, "release.load", view.digest)
+    recorded = {payload["manifest_sha256"] for payload in payloads if "manifest_sha256" in payload}
+    if not path.is_file() or not recorded or files.sha256_file(path) in recorded:
+        return ()
+    return (releases.Problem("manifest_edited", releases.MANIFEST),)
 
 
 def current_release(wb: Workbench) -> Release:

@@ -14,6 +14,7 @@ from workbench.ui.parts import shell
 from workbench.ui.parts.errors import panel
 from workbench.ui.parts.listing import PAGES as PAGES_KEPT
 from workbench.ui.parts.markup import link, paragraph, show
+from workbench.ui.parts.words import role_name
 from workbench.ui.session import current_actor
 from workbench.ui.state import href, t, workbench
 from workbench.ui.views import cohorts, home, log, models, requests, review
@@ -39,12 +40,20 @@ def run() -> None:
     pages = [(info, _page(info, actor)) for info in PAGES]
     st.session_state[PAGES_KEPT] = {info.key: page for info, page in pages}
     chosen = st.navigation([page for _, page in pages], position="hidden")
+    _keep_address()
     info = next(info for info, page in pages if page is chosen or page.url_path == chosen.url_path)
     st.set_page_config(page_title=f"{t(f'{info.key}_nav')} · {t('app_name')}", layout="wide")
     shell.sidebar(actor, [(info, page) for info, page in pages if info.is_for(actor)])
     shell.top_line(actor, info)
     st.title(t(f"{info.key}_title"), anchor=False)
     chosen.run()
+
+
+def _keep_address() -> None:
+    """Write the parameters to the browser's address: a link to the page that one is on changes them here only."""
+    now = st.query_params.to_dict()
+    if now:
+        st.query_params.from_dict(now)
 
 
 def _page(info: PageInfo, actor: Actor) -> st.Page:
@@ -62,6 +71,7 @@ def _not_theirs(info: PageInfo, actor: Actor) -> None:
     try:
         with acting(workbench(), actor, info.verb or ""):
             pass
-    except UserError as error:
-        panel(error)
+    except UserError:
+        role, page = role_name(actor.role.value), t(f"{info.key}_nav")
+        panel(UserError("ui.not_your_page", page=page, role=role))
     show(paragraph(link(t("back_home"), href(""))))

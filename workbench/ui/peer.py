@@ -11,7 +11,7 @@ import socket
 import struct
 from pathlib import Path
 
-_TABLE = Path("/proc/net/tcp")
+TABLE = Path("/proc/net/tcp")
 
 
 def is_same_user(client: tuple[str, int] | None) -> bool:
@@ -19,15 +19,18 @@ def is_same_user(client: tuple[str, int] | None) -> bool:
 
     True where the system does not tell (no such table); the caller then relies on the loopback address alone.
     """
-    if not _TABLE.exists():
+    if not TABLE.exists():
         return True
     owner = _owner(client) if client else None
     return owner is not None and owner in {os.getuid(), 0}
 
 
 def _owner(client: tuple[str, int]) -> int | None:
-    wanted = _as_listed(*client)
-    for line in _TABLE.read_text(encoding="ascii").splitlines()[1:]:
+    try:
+        wanted = _as_listed(*client)
+    except OSError:
+        return None  # not an IPv4 address
+    for line in TABLE.read_text(encoding="ascii").splitlines()[1:]:
         parts = line.split()
         if parts[1] == wanted:
             return int(parts[7])

@@ -1,5 +1,3 @@
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
 """Concept sets → concept ids: all sets of a batch are resolved at once, into one table.
 
 Rules (as Circe's): an item counts its own concept where the vocabulary has it, its valid descendants on request, and

@@ -14,7 +14,7 @@ const words = {
 };
 const patterns = [
   [/^(\d+(?:\.\d+)?)MB per file(.*)$/, "$1 Mo par fichier$2"], [/^Limit (\d+)MB per file(.*)$/, "$1 Mo par fichier$2"],
-  [/^Remove (.+)$/, "Retirer $1"], [/^Delete (.+)$/, "Retirer $1"], [/^(\d+)\/(\d+) characters?$/, "$1/$2 caractères"],
+  [/^Help for (.+)$/, "Aide : $1"], [/^Remove (.+)$/, "Retirer $1"], [/^Delete (.+)$/, "Retirer $1"], [/^(\d+)\/(\d+) characters?$/, "$1/$2 caractères"],
 ];
 const attributes = ["aria-label", "title", "placeholder", "alt"];
 

@@ -41,7 +41,7 @@ def draw_extract(actor: Actor, view: ExtractView) -> None:
         (t("extract_tables"), number(len(manifest["tables"]))),
         (t("extract_rows"), number(rows)),
     ]
-    show(figures(numbers), heading(t("risk_heading")), bullets(sentences(manifest["risk"], lang())))
+    show(figures(numbers), heading(t("risk_heading")), bullets(_risk(manifest["risk"])))
     show(heading(t("columns_heading")), columns_delivered(manifest["columns"]))
     show(heading(t("transforms_heading")), _transforms(manifest))
     with st.expander(t("dictionary_heading")):
@@ -49,6 +49,12 @@ def draw_extract(actor: Actor, view: ExtractView) -> None:
     with st.expander(t("files_heading")):
         show(_files(manifest))
     show(heading(t("provenance")), _provenance(view))
+
+
+def _risk(risk: dict[str, Any]) -> list[str]:
+    """Return the measured risk as sentences, numbers and tables written as this page writes them."""
+    alone = {named("table", name): number(count) for name, count in risk["unique_by_concepts"].items() if count}
+    return sentences({**risk, "persons": number(risk["persons"]), "unique_by_concepts": alone}, lang())
 
 
 def _transforms(manifest: dict[str, Any]) -> Html:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from workbench.services.tracing import Link
-from workbench.ui.parts.markup import Html, digest, join, tag
+from workbench.ui.parts.markup import Html, join, tag, whole_digest
 from workbench.ui.parts.words import moment, named, person
 from workbench.ui.state import t
 
@@ -18,11 +18,11 @@ def thread(links: Iterable[Link], start: str | None = None) -> Html:
 
 
 def _line(link: Link, here: bool) -> Html:
+    name = tag("strong", link.title) if link.title and link.title != link.id else ""
+    made = t("thread_made", who=person(link.made_by), when=moment(link.made_at))
     said = [
         tag("span", named("kind", link.kind), "wb-kind"),
-        tag("strong", link.title or link.id),
-        tag("code", link.id),
-        tag("span", join([t("thread_digest"), " ", digest(link.digest)])),
-        tag("span", t("thread_made", who=person(link.made_by), when=moment(link.made_at)), "wb-quiet"),
+        tag("span", join([name, tag("code", link.id)], " ")),
+        tag("span", join([whole_digest(link.digest), " ", tag("span", made)]), "wb-quiet"),
     ]
-    return tag("li", join(said, " "), "wb-here" if here else "", aria_current="true" if here else "")
+    return tag("li", join(said), "wb-here" if here else "", aria_current="true" if here else "")

@@ -7,6 +7,7 @@ from datetime import date, datetime
 import streamlit as st
 
 from workbench.governance.disclosure import Shown
+from workbench.governance.sensitive import sensitive_classes
 from workbench.kernel.text import Lang, catalogue, say
 from workbench.services import people
 from workbench.ui.parts.markup import Html, badge
@@ -100,7 +101,9 @@ def rule_name(code: str) -> str:
     """Return what a transformation did, in words; a class of concepts may follow its code after a colon."""
     name, _, detail = code.partition(":")
     words = catalogue(lang())["text"].get(f"extract.rule_{name}", name)
-    return f"{words} ({detail})" if detail else str(words)
+    known = sensitive_classes()
+    about = known[detail].name[lang()] if detail in known else detail
+    return f"{words} ({about})" if detail else str(words)
 
 
 def withheld_reason(code: str) -> str:

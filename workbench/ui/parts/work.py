@@ -29,15 +29,18 @@ def is_under_way(slot: str, actor: Actor) -> bool:
     return job_id is not None and jobs.job(workbench(), actor, job_id).state in UNDER_WAY
 
 
-def watch(slot: str, actor: Actor, done: str) -> None:
-    """Show the slot's job: its progress with a way to stop it, or once how it ended (`done` names the sentence)."""
+def watch(slot: str, actor: Actor, done: str) -> bool:
+    """Show the slot's job: its progress with a way to stop it, or once how it ended (`done` names the sentence).
+
+    Returns True once, when the job is done.
+    """
     job_id = st.session_state.get(slot)
     if job_id is None:
-        return
+        return False
     row = jobs.job(workbench(), actor, job_id)
     if row.state in UNDER_WAY:
         _progress(slot, actor)
-        return
+        return False
     del st.session_state[slot]
     if row.state == "done":
         st.success(t(done))
@@ -45,6 +48,7 @@ def watch(slot: str, actor: Actor, done: str) -> None:
         st.info(t("job_stopped"))
     else:
         panel(_error(row.error, job_id))
+    return row.state == "done"
 
 
 def _error(code: str | None, job_id: int) -> UserError:

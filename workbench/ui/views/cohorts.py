@@ -18,15 +18,17 @@ from workbench.ui.parts.listing import Entry, chooser
 from workbench.ui.parts.markup import bullets, facts, figures, heading, join, paragraph, show, tag, whole_digest
 from workbench.ui.parts.shell import empty
 from workbench.ui.parts.words import moment, person, shown
-from workbench.ui.state import lang, parameter, pick, t, workbench
+from workbench.ui.state import lang, parameter, parameters, pick, t, workbench
 
-SLOT = "cohorts_job"
+SLOT, MADE = "cohorts_job", "cohorts_made"
 
 
 def draw(actor: Actor) -> None:
     """Draw the page."""
-    work.watch(SLOT, actor, "cohorts_done")
+    done = work.watch(SLOT, actor, "cohorts_done")
     views = cohorts.list_cohorts(workbench(), actor)
+    if done:
+        _show_made(views)
     now = next((r.id for r in releases.list_releases(workbench(), actor) if r.current), None)
     entries = [_entry(view, now) for view in sorted(views, key=lambda view: (view.release != now, view.name))]
     left, right = st.columns([1, 3], gap="large")
@@ -39,6 +41,18 @@ def draw(actor: Actor) -> None:
             _new(actor)
         else:
             _detail(views, chosen, now)
+
+
+def _show_made(views: list[CohortView]) -> None:
+    """Turn the page to the cohort that was just generated."""
+    made = next((view for view in views if view.name == st.session_state.get(MADE)), None)
+    if made:
+        st.query_params.from_dict(parameters(id=made.id))
+
+
+def _generate(actor: Actor, name: str, text: str) -> None:
+    st.session_state[MADE] = name
+    work.start(SLOT, actor, "cohort.generate", {"definitions": {name: text}})
 
 
 def _entry(view: CohortView, now: str | None) -> Entry:
@@ -89,7 +103,7 @@ def _new(actor: Actor) -> None:
             st.button(t("cohorts_generate"), type="primary", disabled=busy or not name, key="cohorts_go_shipped")
             and name
         ):
-            work.start(SLOT, actor, "cohort.generate", {"definitions": {name: known[name].read_text(encoding="utf-8")}})
+            _generate(actor, name, known[name].read_text(encoding="utf-8"))
     with own:
         _upload(actor, busy)
 
@@ -102,7 +116,7 @@ def _upload(actor: Actor, busy: bool) -> None:
     name = PurePath(given.name).stem
     try:
         text = given.getvalue().decode("utf-8")
-        definition = reading.read_definition(text)
+        definition = reading.read_definition(text, name=name)
     except UnicodeDecodeError:
         panel(UserError("ui.not_text", file=given.name))
         return
@@ -115,4 +129,4 @@ def _upload(actor: Actor, busy: bool) -> None:
         if questions:
             show(paragraph(t("cohorts_questions")), bullets(questions))
         if st.button(t("cohorts_generate"), type="primary", disabled=busy, key="cohorts_go_file"):
-            work.start(SLOT, actor, "cohort.generate", {"definitions": {name: text}})
+            _generate(actor, name, text)

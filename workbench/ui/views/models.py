@@ -99,8 +99,8 @@ def _detail(actor: Actor, view: ModelView) -> None:
     numbers = [
         (t("auroc"), decimal(metrics["auroc"])),
         (t("slope"), decimal(metrics["calibration_slope"])),
-        (t("model_test"), _count(data["test"])),
-        (t("model_outcomes"), _count(data["test_outcomes"])),
+        (t("model_test"), _about(data["test"])),
+        (t("model_outcomes"), _about(data["test_outcomes"])),
     ]
     show(figures(numbers))
     judged, card, way = st.tabs([t("model_judged"), t("model_card"), t("model_thread")])
@@ -115,6 +115,10 @@ def _detail(actor: Actor, view: ModelView) -> None:
 
 def _count(value: int | None) -> str:
     return t("hidden") if value is None else number(value)
+
+
+def _about(value: int | None) -> str:
+    return t("hidden") if value is None else say("governance.about", lang(), value=number(value))
 
 
 def _judged(view: ModelView) -> None:

@@ -44,12 +44,16 @@ def draw(actor: Actor) -> None:
 
 
 def _entries(asked: list[RequestView], made: list[ExtractView]) -> list[Entry]:
+    titles = {view.digest: str(view.cohort.body["title"]) for view in asked}
     found = [
-        Entry(view.id, view.id, day(view.made_at), state_badge("extract", view.state), t("extracts_group"))
+        Entry(
+            view.id, titles.get(view.manifest["request"], view.id), view.id, state_badge("extract", view.state),
+            t("extracts_group"),
+        )
         for view in made
-    ]
+    ]  # fmt: skip
     return found + [
-        Entry(view.id, view.id, day(view.made_at), state_badge("request", view.state), t("requests_group"))
+        Entry(view.id, titles[view.digest], view.id, state_badge("request", view.state), t("requests_group"))
         for view in asked
     ]
 

@@ -19,7 +19,7 @@ from workbench.ui.parts.markup import Html, bullets, facts, heading, join, parag
 from workbench.ui.parts.risk import before_delivery
 from workbench.ui.parts.shell import my_studies
 from workbench.ui.parts.sides import columns_asked, request_facts, steps
-from workbench.ui.parts.words import day, moment, named, number, period, person, state_badge
+from workbench.ui.parts.words import moment, named, number, period, person, state_badge
 from workbench.ui.state import lang, parameters, t, workbench
 
 DIGITS = 8
@@ -43,13 +43,19 @@ def draw(actor: Actor) -> None:
 
 def _entries(drafts: list[StudyView], waiting: list[RequestView], past: list[RequestView]) -> list[Entry]:
     found = [
-        Entry(s.id, s.title, t("review_study_note", who=person(s.owner)), None, t("review_studies")) for s in drafts
+        Entry(view.id, view.title, t("review_study_note", who=person(view.owner)), None, t("review_studies"))
+        for view in drafts
     ]
     found += [
-        Entry(v.id, v.id, t("review_note", who=person(v.requester), day=day(v.made_at)), None, t("review_waiting"))
-        for v in waiting
+        Entry(
+            view.id, str(view.cohort.body["title"]), f"{view.id} · {person(view.requester)}", None, t("review_waiting")
+        )
+        for view in waiting
     ]
-    return found + [Entry(v.id, v.id, day(v.made_at), state_badge("request", v.state), t("review_past")) for v in past]
+    return found + [
+        Entry(view.id, str(view.cohort.body["title"]), view.id, state_badge("request", view.state), t("review_past"))
+        for view in past
+    ]
 
 
 def _chosen(actor: Actor, chosen: str | None, mine: list[StudyView], asked: list[RequestView], waits: bool) -> None:

@@ -1,0 +1,65 @@
+"""The app's words: every key that a page uses stands in both languages, with the same facts."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+from workbench.kernel.text import LANGS, catalogue
+from workbench.ui.pages import PAGES
+
+SOURCES = sorted((Path(__file__).parents[2] / "workbench/ui").rglob("*.py"))
+SPEAKERS = {"t", "_say", "_said"}
+
+
+def _constants(node: ast.expr) -> list[str]:
+    if isinstance(node, ast.IfExp):
+        return [*_constants(node.body), *_constants(node.orelse)]
+    return [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
+
+
+def _used() -> set[str]:
+    trees = [ast.parse(path.read_text("utf-8")) for path in SOURCES]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return {
+        key for call in calls if isinstance(call.func, ast.Name) and call.func.id in SPEAKERS and call.args
+        for key in _constants(call.args[0])
+    }  # fmt: skip
+
+
+def test_every_key_that_pages_use_is_in_both_languages() -> None:
+    used = _used()
+    assert len(used) > 200
+    for lang in LANGS:
+        assert {key for key in used if f"ui.{key}" not in catalogue(lang)["text"]} == set()
+
+
+@pytest.mark.parametrize("page", [page.key for page in PAGES])
+def test_every_page_has_its_words(page: str) -> None:
+    for lang in LANGS:
+        assert {f"ui.{page}_{part}" for part in ("nav", "title", "help")} <= catalogue(lang)["text"].keys()
+
+
+def _facts(sentence: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(sentence) if name}
+
+
+def test_both_languages_hold_the_same_keys_and_facts() -> None:
+    french, english = (
+        {key: value for key, value in catalogue(lang)["text"].items() if key.startswith("ui.")} for lang in LANGS
+    )
+    assert french.keys() == english.keys()
+    assert [key for key in french if _facts(french[key]) != _facts(english[key])] == []
+
+
+def test_errors_of_the_app_have_all_parts_in_both_languages() -> None:
+    french, english = (
+        {key: value for key, value in catalogue(lang)["error"].items() if key.startswith("ui.")} for lang in LANGS
+    )
+    assert french.keys() == english.keys()
+    for code, parts in french.items():
+        assert parts.keys() == english[code].keys() == {"what", "not_done", "do"}
+        assert _facts(" ".join(parts.values())) == _facts(" ".join(english[code].values()))
