@@ -21,6 +21,7 @@
 # the same on any machine with the same packages.
 
 # %%
+# ruff: noqa: B018, ERA001, T201 - a notebook shows what it makes
 import json
 import tempfile
 from pathlib import Path

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import runpy
@@ -28,30 +29,30 @@ from workbench.governance.protocols import check_protocol
 from workbench.intake.omop import demo_source
 from workbench.kernel.digest import digest_document
 from workbench.notebook import open_home
-from workbench.services import extracts, learning, releases, requests
+from workbench.services import extracts, learning, releases, requests, studies
 from workbench.services.context import Workbench
 
 SHOWN = [page for page in PAGES if any(isinstance(step, Command) for step in steps(page))]
 FRENCH = [page for page in SHOWN if page.name.endswith(".fr.md")]
 ENGLISH = [page for page in SHOWN if page not in FRENCH]
+
+
+def _protocol(wb: Workbench, actor: Actor) -> str:
+    latest = max(studies.list_studies(wb, actor), key=lambda view: view.made_at)
+    asked = [view for view in requests.list_requests(wb, actor) if view.made_at > latest.made_at]
+    waiting = [view for view in asked if view.state == "checked"]
+    return waiting[0].document["protocol"] if waiting else latest.digest
+
+
 NEWEST: Mapping[str, Callable[[Workbench, Actor], str]] = {
     "RELEASE": lambda wb, actor: releases.list_releases(wb, actor)[-1].id,
     "REQUEST": lambda wb, actor: max(requests.list_requests(wb, actor), key=lambda view: view.made_at).id,
     "EXTRACT": lambda wb, actor: max(extracts.list_extracts(wb, actor), key=lambda view: view.made_at).id,
     "FEATURES": lambda wb, actor: learning.list_features(wb, actor)[0].id,
     "MODEL": lambda wb, actor: learning.list_models(wb, actor)[0].id,
-    "PROTOCOL": lambda wb, actor: _protocol(wb, actor),
+    "PROTOCOL": _protocol,
 }
 WORD = re.compile(rf"(?<![\w-])({'|'.join(NEWEST)})(?![\w-])")
-
-
-def _protocol(wb: Workbench, actor: Actor) -> str:
-    from workbench.services import studies
-
-    latest = max(studies.list_studies(wb, actor), key=lambda view: view.made_at)
-    asked = [view for view in requests.list_requests(wb, actor) if view.made_at > latest.made_at]
-    waiting = [view for view in asked if view.state == "checked"]
-    return waiting[0].document["protocol"] if waiting else latest.digest
 
 
 @pytest.fixture
@@ -156,8 +157,6 @@ def _bare(command: Command) -> tuple[str, int]:
 
 @pytest.mark.parametrize("page", [page for page in FRENCH if page.stem.startswith(PEOPLE)], ids=lambda page: page.stem)
 def test_the_files_of_a_french_page_are_those_of_the_english_one(page: Path) -> None:
-    import json
-
     english = page.with_name(page.name.replace(".fr.md", ".md"))
     for ours, theirs in zip(_saves(page), _saves(english), strict=True):
         document, other = json.loads(ours.text), json.loads(theirs.text)

@@ -136,4 +136,4 @@ def test_mlflow_gets_numbers_and_digests_and_nothing_of_the_machine(
         assert run.data.tags["workbench.extract"] == manifest["extract"]
         assert run.data.metrics["auroc"] == manifest["metrics"]["auroc"]
         names = {entry.path for entry in client.list_artifacts(run.info.run_id)}
-        assert names == {"card.fr.md", "card.en.md", "evaluation.json", "model.skops", "manifest.json"}
+        assert names == {"card.fr.md", "card.en.md", "evaluation.json", "manifest.json"}

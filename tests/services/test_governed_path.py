@@ -238,6 +238,23 @@ def test_revoking_closes_everything_made_and_destroys_the_key(wb: Workbench, sci
     assert wb.keys.study_secret(view.study, "pseudonym")
 
 
+def test_a_revocation_that_died_half_way_is_finished_at_the_next_opening(
+    wb: Workbench, officer: Actor, scientist: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = extracts.list_extracts(wb, scientist)[0]
+    monkeypatch.setattr(extracts, "destroy_revoked", lambda _wb: None)
+    extracts.revoke(wb, officer, view.id, "opposition du promoteur")
+    assert wb.keys.study_secret(view.study, "data")
+    again = open_workbench(wb.settings)
+    assert again.keys.is_destroyed(view.study, "data")
+
+
+def test_the_environment_cannot_name_another_person(wb: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("USER", "LOGNAME", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "ethics")
+    assert people.acting_as(wb, None).role is Role.DATA_STEWARD
+
+
 def test_a_release_that_was_touched_is_not_read(wb: Workbench, researcher: Actor) -> None:
     release = releases.current_release(wb)
     path = release.table("person")

@@ -135,6 +135,15 @@ def test_changing_person_ends_the_first_session(client: Client) -> None:
     assert client.ask("/").status == 200
 
 
+def test_signing_out_ends_the_session(client: Client) -> None:
+    client.sign_in("researcher")
+    signed = Client(client.url, client.cookie)
+    assert "Camille Moreau." in signed.ask("/connexion?lang=fr").text
+    answer = client.ask("/connexion?lang=en", "POST", "leave=1", **FORM)
+    assert answer.headers["location"] == "/connexion?lang=en"
+    assert signed.ask("/").status == 303
+
+
 @pytest.mark.parametrize("path", ["//evil", "https://evil", "/\\evil", "/connexion?next=/connexion", "evil", "", None])
 def test_signing_in_leads_nowhere_else(path: str | None) -> None:
     assert signin.safe_path(path) == "/"

@@ -11,8 +11,9 @@ from playwright.sync_api import Browser, expect
 
 from tests.ui.served import OFFICER, RESEARCHER, SCIENTIST, App, Visit, serving, visiting
 from workbench.kernel.settings import load_settings
-from workbench.services import people
+from workbench.services import people, studies
 from workbench.services.context import open_workbench
+from workbench.services.demo import PROTOCOL
 
 pytestmark = pytest.mark.browser
 
@@ -122,3 +123,20 @@ def test_a_home_without_data_says_what_to_do(browser: Browser, tmp_path: Path) -
         expect(visit.page.get_by_text("workbench load omop")).to_be_visible()
         expect(visit.page.get_by_test_id("stSidebar").get_by_role("link")).to_have_count(1)
         visit.shot("sans_donnees")
+
+
+def test_a_draft_study_is_opened_on_its_digest(browser: Browser, demo_copy: Path) -> None:
+    wb = open_workbench(load_settings(demo_copy, {}))
+    draft = {**PROTOCOL, "study": "second", "title": "Seconde étude"}
+    studies.create_study(wb, people.actor_named(wb, "researcher"), draft)
+    wb.close()
+    with serving(demo_copy) as url, visiting(App(url, demo_copy), browser) as visit:
+        visit.sign_in(OFFICER)
+        visit.page.get_by_role("link", name="Ouvrir l’étude « Seconde étude » ?").click()
+        expect(visit.page.get_by_role("heading", level=3, name="Seconde étude")).to_be_visible()
+        visit.shot("etude_a_ouvrir")
+        visit.page.get_by_role("textbox", name="Motif").fill("Finalité claire, colonnes minimales.")
+        visit.page.get_by_label(re.compile("Retapez")).fill(visit.page.locator(".wb-retype").inner_text())
+        visit.page.get_by_role("button", name="Ouvrir l’étude").click()
+        expect(visit.page.locator(".wb-facts .wb-badge").first).to_have_text("ouverte")
+        visit.shot("etude_ouverte")

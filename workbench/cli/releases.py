@@ -17,10 +17,10 @@ Ref = Annotated[str, typer.Argument(help="A release's id, or the first digits of
 
 
 @app.callback()
-def group(context: typer.Context) -> None:
+def group(context: typer.Context, home: Home = None, as_name: As = None, as_json: Json = False) -> None:
     """List the releases where no other verb is given."""
     if context.invoked_subcommand is None:
-        list_()
+        list_(home, as_name, as_json)
 
 
 @app.command("list")

@@ -44,6 +44,26 @@ def sentence(plan: Plan, lang: Lang) -> str:
     return words("separator").join(parts) + "."
 
 
+def member_text(member: Match | Demographics | Group, lang: Lang) -> str:
+    """Return what one criterion of a group on the entry event says."""
+    return _group(Group("all", 0, (member,)), Words(lang), "entry")
+
+
+def count_text(match: Match, lang: Lang) -> str:
+    """Return which events a criterion asks for, and how many."""
+    return _how_many(match, Words(lang))
+
+
+def window_text(window: Window, lang: Lang, beyond: bool = False) -> str:
+    """Return when an event must start (or end), seen from the entry event; empty where there is nothing to say."""
+    return _window(window, Words(lang), "entry", beyond)
+
+
+def exit_text(plan: Plan, lang: Lang) -> str:
+    """Return when patients leave."""
+    return _exit(plan, Words(lang))
+
+
 def _entry(entry: Entry, words: Words) -> str:
     single = len(entry.events) == 1
     first = single and entry.events[0].first

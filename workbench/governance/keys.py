@@ -161,11 +161,6 @@ class KeyRing:
         """Return the raw 32-byte Ed25519 public key with which anybody can check the heads."""
         return self.signing_key().public_key().public_bytes_raw()
 
-    @property
-    def key_id(self) -> str:
-        """The first 16 hexadecimal digits of the SHA-256 of the public key: which key signed a head."""
-        return hashlib.sha256(self.public_key()).hexdigest()[:16]
-
     def _wrapping(self, study: str, which: Secret) -> bytes:
         return derive(self._master, f"wrap/{study}/{which}")
 

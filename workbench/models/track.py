@@ -16,7 +16,9 @@ from workbench.kernel.digest import digest_manifest, short
 
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
 NOBODY = "workbench"
-ARTIFACTS = ("card.fr.md", "card.en.md", "evaluation.json", "model.skops", "manifest.json")
+ARTIFACTS = ("card.fr.md", "card.en.md", "evaluation.json", "manifest.json")
+"""What MLflow gets. The model itself stays in the study's workspace: a boosted tree's bin edges stem from single
+persons' values, and models leave a workspace only by the output airlock (governance.md)."""
 
 
 def track_models(uri: str, artifacts: Path, folders: Mapping[str, Path]) -> dict[str, str]:

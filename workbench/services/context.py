@@ -68,6 +68,7 @@ def open_workbench(settings: Settings, *, create: bool = False, demo: bool = Fal
     workbench = Workbench(settings, Store.open(settings.store_url, create=create), ring, demo=ring.demonstration)
     workbench.recovered = making.recover(workbench.store, settings.jobs)
     _mend_current(workbench)
+    destroy_revoked(workbench)
     if workbench.recovered:
         workbench.seal()
     return workbench
@@ -90,6 +91,18 @@ def _mend_current(wb: Workbench) -> None:
         releases.set_current(wb.settings.releases, wanted.id)
 
 
+def destroy_revoked(wb: Workbench) -> None:
+    """Destroy the data secret of every study whose extracts are revoked.
+
+    Also at each opening: a process may have died between the decision and the deed.
+    """
+    with wb.store.read() as connection:
+        revoked = {state.study for state in documents.states_of(connection, "extract") if state.state == "revoked"}
+    for study in sorted(study for study in revoked if study):
+        if not wb.keys.is_destroyed(study, "data"):
+            wb.keys.destroy(study, "data")
+
+
 def event(actor: Actor, verb: str, **facts: Any) -> Event:
     """Return an audit event of this actor."""
     return Event(actor=actor.name, role=actor.role.value, verb=verb, **facts)
@@ -104,7 +117,9 @@ def acting(
         policy.check(actor, verb)
         yield
     except Refused as error:
-        with wb.store.write(event(actor, verb, study=study, subject=subject, outcome="denied", reason=error.code)):
+        facts = {name: str(value) for name, value in error.facts.items()}
+        denied = event(actor, verb, study=study, subject=subject, outcome="denied", reason=error.code, payload=facts)
+        with wb.store.write(denied):
             pass
         raise
     finally:

@@ -53,8 +53,8 @@ PROTOCOL: Mapping[str, Any] = {
     "format": "workbench/protocol/1",
     "study": STUDY,
     "title": "Hémorragie digestive après un premier AINS (données simulées)",
-    "purpose": "Prédire, chez les nouveaux utilisateurs de célécoxib ou de diclofénac, l'hémorragie digestive dans "
-    "l'année, pour décider à qui proposer une protection gastrique.",
+    "purpose": "Prédire, chez les nouveaux utilisateurs de célécoxib ou de diclofénac, l’hémorragie digestive dans "
+    "l’année, pour décider à qui proposer une protection gastrique.",
     "sponsor": "CHU de démonstration",
     "investigator": "Camille Moreau",
     "legal_basis": {
@@ -62,7 +62,7 @@ PROTOCOL: Mapping[str, Any] = {
         "fields": {
             "purpose": "Étude interne de pharmaco-épidémiologie",
             "sponsor": "CHU de démonstration",
-            "care_team": "Service de gastro-entérologie, usage exclusif de l'équipe de soins",
+            "care_team": "Service de gastro-entérologie, usage exclusif de l’équipe de soins",
             "register_entry": "REG-DEMO-001",
             "dpia_reference": "AIPD-DEMO-001",
             "patients_information": "Patients simulés : information sans objet",
@@ -90,7 +90,7 @@ REQUEST: Mapping[str, Any] = {
     "tables": TABLES,
     "period": PERIOD,
     "outcome_period": OUTCOME_PERIOD,
-    "why_not_aggregate": "Un modèle de prédiction s'ajuste sur des trajectoires individuelles ; "
+    "why_not_aggregate": "Un modèle de prédiction s’ajuste sur des trajectoires individuelles ; "
     "des effectifs ne suffisent pas.",
 }
 
@@ -146,7 +146,7 @@ def ask(demo: Demo, progress: Progress) -> None:
     study = studies.create_study(demo.wb, researcher, PROTOCOL)
     progress(0.3, STUDY)
     if study.state == "draft":
-        reason = "Finalité d'intérêt public, données minimales, patients simulés."
+        reason = "Finalité d’intérêt public, données minimales, patients simulés."
         study = studies.open_study(demo.wb, officer, STUDY, protocol_digest=study.digest, reason=reason)
     request = requests.file_request(demo.wb, researcher, STUDY, REQUEST)
     progress(0.7, request.id)

@@ -22,7 +22,7 @@ from workbench.kernel.errors import Refused
 from workbench.kernel.progress import Progress, silent
 from workbench.repository.releases import Release
 from workbench.services import cohorts, requests, studies
-from workbench.services.context import Workbench, acting, event, working
+from workbench.services.context import Workbench, acting, destroy_revoked, event, working
 from workbench.services.releases import verified_release
 from workbench.services.requests import RequestView
 from workbench.store import documents, making
@@ -200,8 +200,7 @@ def revoke(wb: Workbench, actor: Actor, ref: str, reason: str) -> ExtractView:
     """
     with acting(wb, actor, "extract.revoke", subject=ref):
         view = show_extract(wb, actor, ref)
-        if not reason.strip():
-            raise Refused("governance.reason_needed", transition="revoke")
+        lifecycle.check_transition("request", "run", "revoke", actor.role, reason)
         with wb.store.write(
             event(actor, "extract.revoke", study=view.study, subject=view.id, before=view.digest, reason=reason)
         ) as write:
@@ -211,5 +210,5 @@ def revoke(wb: Workbench, actor: Actor, ref: str, reason: str) -> ExtractView:
             for state in documents.states_of(write.connection, "request"):
                 if state.study == view.study and state.state in {"approved", "run"}:
                     documents.move_state(write, "request", state.id, "revoked")
-        wb.keys.destroy(view.study, "data")
+        destroy_revoked(wb)
     return show_extract(wb, actor, ref)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
+import os
+import pwd
 from dataclasses import dataclass
 
 from sqlalchemy import delete, insert, select
@@ -37,8 +38,7 @@ def actor_named(wb: Workbench, name: str) -> Actor:
     """Return the actor of an account; raises `store.unknown_user` where there is none."""
     known = {person.name: person for person in people(wb)}
     if name not in known:
-        names = ", ".join(sorted(known)) if wb.demo else "-"
-        raise Refused("store.unknown_user", user=name, known=names)
+        raise Refused("store.unknown_user", user=name, known=_known(wb))
     person = known[name]
     return Actor(person.name, person.role, person.display)
 
@@ -49,18 +49,27 @@ def acting_as(wb: Workbench, name: str | None) -> Actor:
         if not wb.demo:
             raise Refused("store.as_refused")
         return actor_named(wb, name)
-    user = getpass.getuser()
+    user = system_user()
     for person in people(wb):
         if person.os_user == user:
             return Actor(person.name, person.role, person.display)
-    return actor_named(wb, user)
+    raise Refused("store.unknown_user", user=user, known=_known(wb))
+
+
+def system_user() -> str:
+    """Return the operating system's user of this process: asked of the system, since an environment can be written."""
+    return pwd.getpwuid(os.getuid()).pw_name
+
+
+def _known(wb: Workbench) -> str:
+    return ", ".join(person.name for person in people(wb)) if wb.demo else "-"
 
 
 def first_steward(wb: Workbench) -> Actor:
     """Return the actor who may load into this home; a home without accounts makes its first user its data steward."""
     if people(wb):
         return acting_as(wb, None)
-    user = getpass.getuser()
+    user = system_user()
     steward = Actor(user, Role.DATA_STEWARD, user)
     _keep(wb, steward, Person(user, user, Role.DATA_STEWARD, user))
     return steward

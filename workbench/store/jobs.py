@@ -11,10 +11,11 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import and_, insert, or_, select, update
 
 from workbench.kernel import clock
 from workbench.kernel.digest import digest_document
@@ -23,6 +24,7 @@ from workbench.store.store import Store
 from workbench.store.tables import jobs
 
 BEAT_SECONDS = 0.3
+START_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,13 @@ def queue(store: Store, actor: str, verb: str, args: Mapping[str, Any]) -> int:
     """Add a job that a worker process will run; return its number."""
     with store.bookkeeping() as connection:
         row = insert(jobs).values(
-            actor=actor, verb=verb, args=dict(args), args_digest=digest_document(args), state="queued", progress=""
+            actor=actor,
+            verb=verb,
+            args=dict(args),
+            args_digest=digest_document(args),
+            state="queued",
+            progress="",
+            heartbeat=clock.timestamp(),
         )
         return int(connection.execute(row.returning(jobs.c.id)).scalar_one())
 
@@ -123,9 +131,13 @@ def try_lock(path: Path) -> IO[str] | None:
 
 
 def dead(store: Store, folder: Path) -> list[int]:
-    """Return the running jobs whose process is gone: nobody holds their lock any more."""
+    """Return the jobs whose process is gone: nobody holds their lock any more, or no worker came in a minute."""
+    late = (clock.now() - timedelta(seconds=START_SECONDS)).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    never_begun = and_(jobs.c.state == "queued", jobs.c.heartbeat < late)
     with store.read() as connection:
-        open_jobs = list(connection.execute(select(jobs.c.id).where(jobs.c.state == "running")).scalars())
+        open_jobs = list(
+            connection.execute(select(jobs.c.id).where(or_(jobs.c.state == "running", never_begun))).scalars()
+        )
     gone: list[int] = []
     for job_id in open_jobs:
         held = try_lock(lock_file(folder, job_id))

@@ -18,7 +18,8 @@ from workbench.ui.page import page_html, plain_page
 from workbench.ui.pages import PATHS
 
 OWN_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
-OPEN = ("/workbench/assets/", "/static/", "/connexion", "/_stcore/health")
+OPEN = frozenset({"/connexion", "/_stcore/health"})
+OPEN_FOLDERS = ("/workbench/assets/", "/static/")
 """What everybody may load: the app's own code and its sign-in, nothing of the workbench."""
 
 NOT_PAGES = (
@@ -60,7 +61,7 @@ def _answer(scope: Scope, headers: Headers) -> Response | None:
     if headers.get("host", "").rsplit(":", 1)[0] not in OWN_HOSTS:
         return PlainTextResponse("This app answers on its own address only.", status_code=421)
     path: str = scope["path"]
-    if path.startswith(OPEN):
+    if path in OPEN or path.startswith(OPEN_FOLDERS):
         return None
     if session.person_of(cookies(headers).get(session.cookie_name())) is None:
         return _not_signed_in(scope)

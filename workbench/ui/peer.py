@@ -22,7 +22,7 @@ def is_same_user(client: tuple[str, int] | None) -> bool:
     if not TABLE.exists():
         return True
     owner = _owner(client) if client else None
-    return owner is not None and owner in {os.getuid(), 0}
+    return owner == os.getuid()
 
 
 def _owner(client: tuple[str, int]) -> int | None:

@@ -42,7 +42,8 @@ def page(request: Request) -> Response:
         f'<p class="wb-switch"><a href="{escape(switch)}" hreflang="{other}" lang="{other}">'
         f"{_say('language_other', lang)}</a></p>"
         f"<h1>{_say('app_name', lang)}</h1><p>{_say('signin_intro', lang)}</p>"
-        f'<p class="wb-note">{_say("signin_demo", lang)}</p><div class="wb-people">{cards}</div>'
+        f'<p class="wb-note">{_say("signin_demo", lang)}</p>'
+        f'<div class="wb-people">{cards}</div>{_way_out(request, lang)}'
     )
     return HTMLResponse(plain_page(say("ui.signin_title", lang), body, lang), headers={"Cache-Control": "no-store"})
 
@@ -58,16 +59,37 @@ def _card(person: Person, lang: Lang, after: str) -> str:
     )
 
 
+def _way_out(request: Request, lang: Lang) -> str:
+    now = session.current_actor(request.cookies)
+    if now is None:
+        return ""
+    said = escape(say("ui.signin_now", lang, name=now.display))
+    return (
+        f'<form class="wb-leave" method="post" action="/connexion?{urlencode({"lang": lang})}"><p>{said} '
+        f'<button type="submit" name="leave" value="1">{_say("signin_leave", lang)}</button></p></form>'
+    )
+
+
 async def enter(request: Request) -> Response:
     """Sign a person of the demonstration in, in place of whoever was, and go on to the page that was asked for."""
     if not state.workbench().demo or not from_own_page(request):
         return PlainTextResponse("Refused.", status_code=403)
     form = {name: values[-1] for name, values in parse_qs((await request.body()).decode("utf-8")).items()}
+    if form.get("leave"):
+        return _leave(request)
     if form.get("person") not in {person.name for person in demo_people()}:
         return PlainTextResponse("Refused.", status_code=403)
     session.close_session(request.cookies.get(session.cookie_name()))
     answer = RedirectResponse(safe_path(form.get("next")), status_code=303)
     set_cookie(answer, session.open_session(form["person"]))
+    return answer
+
+
+def _leave(request: Request) -> Response:
+    session.close_session(request.cookies.get(session.cookie_name()))
+    lang = state.language_of(request.query_params.get("lang"))
+    answer = RedirectResponse(f"/connexion?{urlencode({'lang': lang})}", status_code=303)
+    answer.delete_cookie(session.cookie_name(), path="/", httponly=True, samesite="strict")
     return answer
 
 

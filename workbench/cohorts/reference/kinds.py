@@ -95,9 +95,8 @@ KINDS: Mapping[str, Kind] = {
     ),
     "Death": Kind(
         "death", "person_id", "cause_concept_id", "death_date", None, "DeathSourceConcept", "cause_source_concept_id",
-        frozenset(
-            "OccurrenceStartDate DeathType DeathTypeCS DeathTypeExclude Age Gender GenderCS DeathSourceConcept".split()
-        ), visits=False,
+        frozenset({"OccurrenceStartDate", "DeathType", "DeathTypeCS", "DeathTypeExclude", "Age", "Gender", "GenderCS",
+                   "DeathSourceConcept"}), visits=False,
     ),
     "ObservationPeriod": Kind(
         "observation_period", "observation_period_id", "period_type_concept_id", "observation_period_start_date",

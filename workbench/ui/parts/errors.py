@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import streamlit as st
-
 from workbench.kernel.errors import UserError
 from workbench.ui.parts.markup import facts, show, tag
 from workbench.ui.state import lang, t
@@ -36,9 +34,3 @@ def answering() -> Iterator[None]:
         yield
     except UserError as error:
         panel(error)
-
-
-def stop_with(error: UserError) -> None:
-    """Show a user error and end the page there."""
-    panel(error)
-    st.stop()

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from workbench.governance.actors import Actor
+from workbench.governance.policy import can
 from workbench.services import releases, studies
 from workbench.services.studies import StudyView
 from workbench.ui.pages import PageInfo
@@ -25,7 +26,7 @@ def my_studies(actor: Actor) -> list[StudyView]:
 
 
 def _reads_studies(actor: Actor) -> bool:
-    return actor.role != "data_steward"
+    return can(actor, "study.read")
 
 
 def sidebar(actor: Actor, pages: Sequence[tuple[PageInfo, st.Page]]) -> None:

@@ -89,7 +89,11 @@ def _sides(columns: Mapping[str, tuple[Sequence[str], Sequence[str], Sequence[st
 
 
 def _mark(given: bool) -> Html:
-    return tag("span", "✓", "wb-yes", aria_label=t("yes")) if given else tag("span", "–", "wb-no", aria_label=t("no"))
+    return (
+        tag("span", "✓", "wb-yes", role="img", aria_label=t("yes"))
+        if given
+        else tag("span", "–", "wb-no", role="img", aria_label=t("no"))
+    )
 
 
 def _delivered(column: str, delivered: Sequence[str], withheld: Mapping[str, str]) -> Html:

@@ -38,8 +38,9 @@ def draw(actor: Actor) -> None:
     show(heading(t("home_waiting")), _waiting(actor, mine))
     left, right = st.columns([3, 2], gap="large")
     with left:
-        st.subheader(t("home_studies"), anchor=False)
-        _studies(actor, mine)
+        if can(actor, "study.read"):
+            st.subheader(t("home_studies"), anchor=False)
+            _studies(actor, mine)
         _work(actor)
     with right:
         st.subheader(t("home_data"), anchor=False)
@@ -158,10 +159,8 @@ def _quality(now: ReleaseView) -> None:
         show(paragraph(t("home_quality_good"), "wb-quiet"))
         return
     kinds = Counter(check["check"] for check in failed)
-    show(paragraph(t("home_quality_found"), "wb-label"))
-    show(
-        bullets(t("home_quality_kind", check=named("check", kind), count=count) for kind, count in kinds.most_common())
-    )
+    found = [(named("check", kind), str(count)) for kind, count in kinds.most_common()]
+    show(table([t("home_quality_found"), t("columns")], found, t("home_quality_text"), {1}))
     rows = [
         (
             tag("code", f"{check['table']}.{check['column']}"),

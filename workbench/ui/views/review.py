@@ -19,7 +19,7 @@ from workbench.ui.parts.markup import Html, bullets, facts, heading, join, parag
 from workbench.ui.parts.risk import before_delivery
 from workbench.ui.parts.shell import my_studies
 from workbench.ui.parts.sides import columns_asked, request_facts, steps
-from workbench.ui.parts.words import moment, named, number, period, person, state_badge
+from workbench.ui.parts.words import moment, named, number, period, person, role_name, state_badge
 from workbench.ui.state import lang, parameters, t, workbench
 
 DIGITS = 8
@@ -156,11 +156,11 @@ def _study(actor: Actor, view: StudyView) -> None:
         (t("study_purpose"), protocol["purpose"]),
         (t("study_sponsor"), protocol["sponsor"]),
         (t("study_investigator"), protocol["investigator"]),
-        (t("study_legal_basis"), f"{basis.name[lang()]} ({basis.status})"),
-        *[(field_label(name, lang()), value) for name, value in protocol["legal_basis"]["fields"].items()],
+        (t("study_legal_basis"), t("basis_to_confirm", basis=basis.name[lang()])),
+        *[(_label(name), value) for name, value in protocol["legal_basis"]["fields"].items()],
         (
             t("study_members"),
-            ", ".join(f"{person(m['user'])} ({named('role', m['role'])})" for m in protocol["members"]),
+            ", ".join(f"{person(m['user'])} ({role_name(m['role'])})" for m in protocol["members"]),
         ),
         (t("study_cohorts"), ", ".join(protocol["cohorts"])),
         (t("request_period"), period(protocol["period"])),
@@ -176,6 +176,11 @@ def _study(actor: Actor, view: StudyView) -> None:
     )
     if view.state == "draft":
         _open_study(actor, view)
+
+
+def _label(field: str) -> str:
+    words = field_label(field, lang())
+    return words[:1].upper() + words[1:]
 
 
 def _open_study(actor: Actor, view: StudyView) -> None:

@@ -1,0 +1,76 @@
+"""The compiler's rows on DuckDB and the interpreter's rows, on small random definitions and databases."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, note, settings
+
+from tests.cohorts.small_cases import Json, Rows, kinds, small_cases
+from workbench.cohorts.circe import Definition
+from workbench.cohorts.generate import generate
+from workbench.cohorts.reference import interpret
+from workbench.engines.duckdb import DuckDBEngine, connect
+
+_ARROW = {"BIGINT": pa.int64(), "DATE": pa.date32(), "VARCHAR": pa.string(), "DOUBLE": pa.float64()}
+_SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
+QUICK = settings(max_examples=120, deadline=None, database=None, derandomize=True, suppress_health_check=_SLOW)
+LONG = settings(max_examples=3000, deadline=None, database=None, suppress_health_check=_SLOW)
+
+
+@pytest.fixture(scope="module")
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    """One instance for all examples: each replaces the tables that it reads."""
+    with connect(threads=1) as opened:
+        opened.execute("CREATE SCHEMA cdm")
+        yield opened
+
+
+def load(connection: duckdb.DuckDBPyConnection, tables: Rows) -> DuckDBEngine:
+    """Put rows into the tables of an engine."""
+    for name, rows in tables.items():
+        types = {column: _ARROW[kind] for column, kind in kinds(name).items() if kind in _ARROW}
+        data = {column: pa.array([row.get(column) for row in rows], kind) for column, kind in types.items()}
+        connection.register("incoming", pa.table(data))
+        connection.execute(f'CREATE OR REPLACE TABLE cdm."{name}" AS FROM incoming')
+        connection.unregister("incoming")
+    return DuckDBEngine(connection)
+
+
+def compiled(engine: DuckDBEngine, definitions: list[Json]) -> list[list[tuple[int, dt.date, dt.date]]]:
+    """The compiler's rows of a batch, each definition's sorted."""
+    names = [f"c{at}" for at in range(len(definitions))]
+    made = generate(engine, {name: Definition(each, name) for name, each in zip(names, definitions, strict=True)})
+    assert not made.failed
+    rows: list[dict[str, Any]] = made.rows.to_pylist()
+    columns = ("subject_id", "cohort_start_date", "cohort_end_date")
+    return [sorted(tuple(row[column] for column in columns) for row in rows if row["cohort"] == name) for name in names]
+
+
+def agree(connection: duckdb.DuckDBPyConnection, case: tuple[list[Json], Rows]) -> None:
+    """Demand equal rows of a case."""
+    definitions, tables = case
+    ours = compiled(load(connection, tables), definitions)
+    theirs = [interpret(each, tables) for each in definitions]
+    note(f"compiler {ours}\ninterpreter {theirs}")
+    assert ours == theirs
+
+
+@given(case=small_cases())
+@QUICK
+def test_compiler_and_interpreter_agree(connection: duckdb.DuckDBPyConnection, case: tuple[list[Json], Rows]) -> None:
+    agree(connection, case)
+
+
+@pytest.mark.long
+@given(case=small_cases())
+@LONG
+def test_compiler_and_interpreter_agree_at_length(
+    connection: duckdb.DuckDBPyConnection, case: tuple[list[Json], Rows]
+) -> None:
+    agree(connection, case)

@@ -1,0 +1,134 @@
+"""The difference of two documents' concept sets, in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from workbench.cohorts.document import Part
+from workbench.cohorts.plan import Group
+from workbench.kernel.text import Lang, say
+
+Pair = tuple[Part, Part]
+
+
+def line(key: str, lang: Lang, path: str, **facts: object) -> str:
+    """Return one line: what differs, and where in the document."""
+    return say("cohort.diff_line", lang, text=say(f"cohort.diff_{key}", lang, **facts), path=path)
+
+
+def names_of(root: Part) -> dict[int, str]:
+    """Return the names of a document's concept sets."""
+    return {each.get("id").whole(0): _name(each) for each in root.get("ConceptSets").each()}
+
+
+def _name(part: Part) -> str:
+    return str(part.get("name").value or part.get("id").value)
+
+
+def sets(before: Part, after: Part, lang: Lang) -> Iterator[str]:
+    """Yield what differs between the concept sets: whole sets, then concept by concept."""
+    old, new = list(before.get("ConceptSets").each()), list(after.get("ConceptSets").each())
+    pairs = _paired(old, new)
+    for part in old:
+        if part not in [one for one, _ in pairs]:
+            yield line("set_removed", lang, part.path, name=_name(part))
+    for part in new:
+        if part not in [other for _, other in pairs]:
+            concepts = ", ".join(_concept(item, lang) for item in _items(part).values())
+            yield line(
+                "set_added", lang, part.path, name=_name(part), concepts=concepts or say("cohort.diff_empty", lang)
+            )
+    for one, other in pairs:
+        if _name(one) != _name(other):
+            yield line("set_renamed", lang, other.path, name=_name(one), new=_name(other))
+        yield from _concepts(one, other, lang)
+
+
+def _paired(old: list[Part], new: list[Part]) -> list[Pair]:
+    """Sets that are one set: those of one name; of the others, those with the same concepts; then those of one id."""
+    found: list[Pair] = []
+    for same in (_name, _content, _id):
+        for one in [part for part in old if part not in [pair[0] for pair in found]]:
+            left = [part for part in new if part not in [pair[1] for pair in found]]
+            match = next((other for other in left if same(other) == same(one)), None)
+            found += [(one, match)] if match is not None else []
+    return found
+
+
+def _items(part: Part) -> dict[int, Part]:
+    return {item.get("concept").get("CONCEPT_ID").whole(0): item for item in part.get("expression").get("items").each()}
+
+
+def _flags(item: Part) -> tuple[bool, ...]:
+    return tuple(item.get(member).flag() for member in ("isExcluded", "includeDescendants", "includeMapped"))
+
+
+def _plain(part: Part) -> dict[int, tuple[bool, ...]]:
+    return {key: _flags(item) for key, item in _items(part).items()}
+
+
+def _content(part: Part) -> str:
+    return json.dumps(_plain(part), sort_keys=True)
+
+
+def _id(part: Part) -> str:
+    return str(part.get("id").value)
+
+
+def _concept(item: Part, lang: Lang) -> str:
+    """A concept by its name, with what its flags add."""
+    concept = item.get("concept")
+    text = str(concept.get("CONCEPT_NAME").value or concept.get("CONCEPT_ID").value)
+    excluded, descendants, mapped = _flags(item)
+    for on, key in ((descendants, "descendants"), (mapped, "mapped"), (excluded, "excluded")):
+        text = say(f"cohort.diff_concept_{key}", lang, concept=text) if on else text
+    return text
+
+
+def _concepts(one: Part, other: Part, lang: Lang) -> Iterator[str]:
+    old, new = _items(one), _items(other)
+    for key, item in old.items():
+        if key not in new:
+            yield line("concept_removed", lang, item.path, name=_name(other), concept=_concept(item, lang))
+        elif _flags(item) != _flags(new[key]):
+            facts = {"concept": _concept(item, lang), "new": _concept(new[key], lang)}
+            yield line("concept_changed", lang, new[key].path, name=_name(other), **facts)
+    for key, item in new.items():
+        if key not in old:
+            yield line("concept_added", lang, item.path, name=_name(other), concept=_concept(item, lang))
+
+
+def canonical(value: Any, names: Mapping[int, str]) -> Any:
+    """Return a part of a document to be compared: without empty members, concept sets by their names."""
+    if isinstance(value, dict):
+        document = cast("dict[str, Any]", value)
+        members = {key: _member(key, each, names) for key, each in document.items()}
+        return {key: each for key, each in members.items() if each is not None}
+    if isinstance(value, list):
+        return [canonical(each, names) for each in cast("list[Any]", value)]
+    return value
+
+
+def as_members(value: Any) -> dict[str, Any] | None:
+    """Return the members of an object or of a list by what a path adds for each; None for any other value."""
+    if isinstance(value, dict):
+        return {f".{key}": each for key, each in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return {f"[{at}]": each for at, each in enumerate(cast("list[Any]", value))}
+    return None
+
+
+def _member(key: str, value: Any, names: Mapping[int, str]) -> Any:
+    refers = key in ("CodesetId", "DrugCodesetId") or key.endswith("Concept")
+    if refers and isinstance(value, int) and not isinstance(value, bool):
+        return names.get(value, value)
+    if key == "concept" or key.startswith("CONCEPT_"):
+        return value if key == "CONCEPT_ID" else None  # names and codes of concepts are decoration
+    return canonical(value, names)
+
+
+def kind_text(group: Group, lang: Lang) -> str:
+    """Return how many members of a group must hold."""
+    return say(f"cohort.diff_group_{group.kind.replace(' ', '_')}", lang, count=group.count)
