@@ -56,6 +56,15 @@ def acting_as(wb: Workbench, name: str | None) -> Actor:
     raise Refused("store.unknown_user", user=user, known=_known(wb))
 
 
+def sign_in(wb: Workbench, name: str) -> Actor:
+    """Record that a person opened a session of the app and return the actor; raises `store.unknown_user`."""
+    actor = actor_named(wb, name)
+    with wb.store.write(event(actor, "session.open", subject=actor.name)):
+        pass
+    wb.seal()
+    return actor
+
+
 def system_user() -> str:
     """Return the operating system's user of this process: asked of the system, since an environment can be written."""
     return pwd.getpwuid(os.getuid()).pw_name

@@ -30,7 +30,8 @@ def cookie_name() -> str:
 
 
 def open_session(name: str) -> str:
-    """Sign a person in and return the new token."""
+    """Sign a person in, with an entry in the audit log, and return the new token."""
+    people.sign_in(serving().workbench, name)
     token = secrets.token_urlsafe(32)
     with _lock:
         _open[token] = (name, time.monotonic() + IDLE_SECONDS)
