@@ -8,7 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench.cli.common import As, Home, Json, complain, give, language, opened, progress_bar, table, tell, words
+from workbench.cli.common import (
+    As,
+    Home,
+    Json,
+    complain,
+    give,
+    language,
+    number,
+    opened,
+    progress_bar,
+    table,
+    tell,
+    words,
+)
 from workbench.cohorts.attrition import AttritionRow
 from workbench.kernel.text import Lang
 from workbench.services import cohorts, own_data, reading
@@ -74,7 +87,7 @@ def _generate_own(
 
 
 def _counts(made: own_data.OwnRows) -> list[tuple[str, str, str]]:
-    return [(name, f"{made.persons[name]:,}", f"{made.events[name]:,}") for name in made.persons]
+    return [(name, number(made.persons[name]), number(made.events[name])) for name in made.persons]
 
 
 @app.command("count")
@@ -135,8 +148,8 @@ def attrition(
 def _exact(rows: list[AttritionRow]) -> None:
     lang = language()
     lines = [
-        (row.label_fr if lang == "fr" else row.label_en, f"{row.persons:,}", f"{row.events:,}",
-         "–" if row.persons_without is None else f"{row.persons_without:,}")
+        (row.label_fr if lang == "fr" else row.label_en, number(row.persons), number(row.events),
+         "–" if row.persons_without is None else number(row.persons_without))
         for row in rows
     ]  # fmt: skip
     table([words(name) for name in ("step", "persons", "events", "without")], lines)

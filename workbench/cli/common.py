@@ -53,6 +53,17 @@ def words(key: str, **facts: object) -> str:
     return say(f"cli.{key}", language(), **facts)
 
 
+def number(value: int) -> str:
+    """Return a number as the terminal's language groups it: 2,694 or 2 694 (narrow no-break space)."""
+    grouped = f"{value:,}"
+    return grouped.replace(",", "\u202f") if language() == "fr" else grouped
+
+
+def state(name: str) -> str:
+    """Return a life-cycle state in the terminal's language."""
+    return say(f"governance.state_{name}", language())
+
+
 def tell(text: str = "") -> None:
     """Print a line for people, without markup: names may hold brackets."""
     out.print(text, markup=False)

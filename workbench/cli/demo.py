@@ -11,7 +11,9 @@ import typer
 
 from workbench.cli import cohort, load, model, trace
 from workbench.cli.audit import verdict_text
-from workbench.cli.common import Home, Json, give, progress_bar, settings_of, table, tell, words
+from workbench.cli.common import Home, Json, give, language, number, progress_bar, settings_of, table, tell, words
+from workbench.cli.common import state as state_word
+from workbench.governance.legal_bases import legal_basis
 from workbench.kernel.errors import Refused
 from workbench.kernel.settings import Settings
 from workbench.services import demo as story
@@ -106,15 +108,16 @@ def _request(state: Demo) -> None:
     assert state.study is not None and state.request is not None
     study, request = state.study, state.request
     protocol = study.protocol
-    tell(words("study", id=study.id, state=study.state, title=study.title, digest=study.digest))
+    tell(words("study", id=study.id, state=state_word(study.state), title=study.title, digest=study.digest))
     tell(words("purpose", text=protocol["purpose"]))
-    tell(words("legal_basis", code=protocol["legal_basis"]["code"]))
+    basis = legal_basis(protocol["legal_basis"]["code"])
+    tell(words("legal_basis", name=basis.name[language()]))
     rows = [
         (name, ", ".join(c.requested), ", ".join(c.approved), ", ".join(c.delivered))
         for name, c in request.columns.items()
     ]
     table([words(name) for name in ("table", "requested", "approved", "delivered")], rows)
-    tell(words("request", id=request.id, study=study.id, state=request.state, digest=request.digest))
+    tell(words("request", id=request.id, study=study.id, state=state_word(request.state), digest=request.digest))
     if request.approval:
         facts = {"id": request.approval.id, "reviewer": request.approval.body["reviewer"], "until": request.expires_on}
         tell(words("approval", **facts))
@@ -123,8 +126,8 @@ def _request(state: Demo) -> None:
 def _extract(state: Demo) -> None:
     assert state.extract is not None
     view = state.extract
-    tell(words("extract", id=view.id, state=view.state, digest=view.digest))
-    rows = [(t["name"], f"{t['rows']:,}", ", ".join(c["name"] for c in t["schema"])) for t in view.manifest["tables"]]
+    tell(words("extract", id=view.id, state=state_word(view.state), digest=view.digest))
+    rows = [(t["name"], number(t["rows"]), ", ".join(c["name"] for c in t["schema"])) for t in view.manifest["tables"]]
     table((words("table"), words("rows"), words("columns")), rows)
 
 

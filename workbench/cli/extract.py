@@ -8,7 +8,21 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.common import As, Home, Json, Reason, give, opened, progress_bar, read_json, table, tell, words
+from workbench.cli.common import (
+    As,
+    Home,
+    Json,
+    Reason,
+    give,
+    number,
+    opened,
+    progress_bar,
+    read_json,
+    state,
+    table,
+    tell,
+    words,
+)
 from workbench.services import extracts, requests
 from workbench.services.extracts import ExtractView
 from workbench.services.requests import Decision, RequestView
@@ -102,16 +116,16 @@ def list_(home: Home = None, as_name: As = None, as_json: Json = False) -> None:
         asked, made = requests.list_requests(wb, actor), extracts.list_extracts(wb, actor)
     give(as_json, {"requests": [asdict(view) for view in asked], "extracts": [asdict(view) for view in made]})
     if not as_json:
-        rows = [(v.id, v.study, v.state, v.expires_on or "–") for v in (*asked, *made)]
+        rows = [(v.id, v.study, state(v.state), v.expires_on or "–") for v in (*asked, *made)]
         table([words(name) for name in ("id", "study_name", "state", "until")], rows)
 
 
 def _told(view: RequestView, as_json: bool) -> None:
-    text = words("request", id=view.id, study=view.study, state=view.state, digest=view.digest)
+    text = words("request", id=view.id, study=view.study, state=state(view.state), digest=view.digest)
     give(as_json, asdict(view), text)
 
 
 def _shown(view: ExtractView, as_json: bool) -> None:
-    give(as_json, asdict(view), words("extract", id=view.id, state=view.state, digest=view.digest))
+    give(as_json, asdict(view), words("extract", id=view.id, state=state(view.state), digest=view.digest))
     if not as_json:
-        table((words("table"), words("rows")), [(t["name"], f"{t['rows']:,}") for t in view.manifest["tables"]])
+        table((words("table"), words("rows")), [(t["name"], number(t["rows"])) for t in view.manifest["tables"]])

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.common import As, Home, Json, give, progress_bar, settings_of, table, tell, words
+from workbench.cli.common import As, Home, Json, give, number, progress_bar, settings_of, table, tell, words
 from workbench.governance.actors import Actor
 from workbench.services import people, releases
 from workbench.services.context import Workbench, open_workbench
@@ -56,7 +56,7 @@ def show(view: ReleaseView) -> None:
     tell(words("release", id=view.id, name=view.name, digest=view.digest))
     if view.synthetic:
         tell(words("synthetic"))
-    rows = [(name, f"{count:,}") for name, count in view.rows.items() if count]
+    rows = [(name, number(count)) for name, count in view.rows.items() if count]
     table((words("table"), words("rows")), rows)
     for line in summary(view):
         tell(line)
@@ -72,4 +72,4 @@ def summary(view: ReleaseView) -> list[str]:
     ]
     if failed:
         lines.append(words("quality_failed", checks=", ".join(failed[:FEW]), more=max(0, len(failed) - FEW)))
-    return [*lines, words("observation_period", rule=words(f"rule_{rule['code']}", count=f"{rule['periods']:,}"))]
+    return [*lines, words("observation_period", rule=words(f"rule_{rule['code']}", count=number(rule["periods"])))]

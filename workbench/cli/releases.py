@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from workbench.cli import load
-from workbench.cli.common import As, Home, Json, give, language, opened, table, tell, words
+from workbench.cli.common import As, Home, Json, give, language, number, opened, table, tell, words
 from workbench.services import releases
 
 NAME = "releases"
@@ -31,7 +31,7 @@ def list_(home: Home = None, as_name: As = None, as_json: Json = False) -> None:
     give(as_json, [asdict(view) for view in views])
     if not as_json:
         rows = [
-            (v.id, v.name, f"{v.rows.get('person', 0):,}", v.loaded_at[:10], "←" if v.current else "") for v in views
+            (v.id, v.name, number(v.rows.get("person", 0)), v.loaded_at[:10], "←" if v.current else "") for v in views
         ]
         table((words("id"), words("name"), words("persons"), words("loaded"), ""), rows)
 

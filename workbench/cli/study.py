@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.common import As, Home, Json, Reason, give, opened, read_json, table, tell, words
+from workbench.cli.common import As, Home, Json, Reason, give, opened, read_json, state, table, tell, words
 from workbench.services import studies
 from workbench.services.studies import StudyView
 
@@ -43,7 +43,7 @@ def open_(
 
 
 def _made(view: StudyView, as_json: bool) -> None:
-    text = words("study", id=view.id, state=view.state, title=view.title, digest=view.digest)
+    text = words("study", id=view.id, state=state(view.state), title=view.title, digest=view.digest)
     give(as_json, asdict(view), text)
 
 
@@ -54,7 +54,7 @@ def list_(home: Home = None, as_name: As = None, as_json: Json = False) -> None:
         views = studies.list_studies(wb, actor)
     give(as_json, [asdict(view) for view in views])
     if not as_json:
-        table((words("id"), words("state"), words("title")), [(v.id, v.state, v.title) for v in views])
+        table((words("id"), words("state"), words("title")), [(v.id, state(v.state), v.title) for v in views])
 
 
 @app.command("show")
