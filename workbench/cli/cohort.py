@@ -180,6 +180,22 @@ def sql(
     give(as_json, texts, *texts.values())
 
 
+@app.command("diff")
+def diff(
+    before: Annotated[Path, typer.Argument(help="A definition: a file, or the name of a shipped cohort.")],
+    after: Annotated[Path, typer.Argument(help="The definition to compare it with.")],
+    lang: Annotated[str, typer.Option("--lang", help="fr or en.")] = "",
+    as_json: Json = False,
+    home: Home = None,  # noqa: ARG001 - every verb takes --home
+) -> None:
+    """Say in words what differs between two definitions."""
+    chosen: Lang = reading.language(lang) if lang else language()
+    first, second = (reading.read_one(path) for path in (before, after))
+    lines = reading.diff(first, second, chosen)
+    state = "same" if first.digest == second.digest else "different"
+    give(as_json, {"id": "diff", "state": state, "changes": lines}, *lines)
+
+
 @app.command("check")
 def check(files: Files, as_json: Json = False, home: Home = None) -> int:  # noqa: ARG001 - every verb takes --home
     """Name what a careful reader would question; exit 1 where there is anything."""

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 from workbench.cohorts.attrition import AttritionRow, attrition
 from workbench.cohorts.circe import Definition
 from workbench.cohorts.generate import generate
+from workbench.engines.base import Engine
 from workbench.engines.duckdb import DuckDBEngine
-from workbench.kernel.errors import InvalidInput, Refused, UserError
+from workbench.kernel.errors import InvalidInput, Refused, Unavailable, UserError
 from workbench.kernel.progress import Progress, silent
 
 
@@ -28,31 +29,71 @@ class OwnRows:
     failed: dict[str, UserError]
 
 
-def own_engine(database: str, engine: str = "duckdb") -> DuckDBEngine:
-    """Open a DuckDB file or a folder of Parquet files.
+ENGINES = ("duckdb", "postgres", "spark")
+_POSTGRES_URLS = ("postgresql", "postgres")
+
+
+def own_engine(database: str, engine: str = "duckdb") -> Engine:
+    """Open a DuckDB file, a folder of Parquet files, or a PostgreSQL URL (`postgresql://…/db?schema=NAME`).
+
+    A PostgreSQL URL needs no `engine`. `spark` reads a folder of Parquet files, on the server that `$SPARK_REMOTE`
+    (`sc://host:port`) names, else on one inside this process; its work tables go under `$WORKBENCH_SPARK_SCRATCH`, a
+    folder that the server reaches too, else where this machine keeps temporary files.
 
     Raises `Refused` in production and on a home's files, where only governed verbs read; `InvalidInput` where there
-    is no such database or this version cannot open its kind.
+    is no such database or the engine cannot open its kind; `Unavailable` where a server is away, refuses the user, or
+    the engine's optional packages are not installed.
     """
     if os.environ.get("WORKBENCH_PRODUCTION"):
         raise Refused("own.production")
-    if engine != "duckdb" or "://" in database:
-        raise InvalidInput("own.engine_unknown", engine=engine if engine != "duckdb" else database.partition(":")[0])
+    if engine not in ENGINES:
+        raise InvalidInput("own.engine_unknown", engine=engine, known=", ".join(ENGINES))
+    scheme, _, address = database.partition("://")
+    if address:
+        if scheme not in _POSTGRES_URLS or engine == "spark":
+            raise InvalidInput("own.url_unknown", scheme=scheme, engine=engine)
+        return _postgres(database)
+    if engine == "postgres":
+        raise InvalidInput("own.url_needed")
+    return _files(database, engine)
+
+
+def _postgres(url: str) -> Engine:
+    try:
+        from workbench.engines.postgres import PostgresEngine  # noqa: PLC0415 - an optional package
+    except ImportError as error:
+        raise Unavailable("own.extra_missing", engine="postgres", extra="postgres") from error
+    return PostgresEngine.over_url(url)
+
+
+def _spark(tables: Mapping[str, Path]) -> Engine:
+    try:
+        from workbench.engines.spark import SparkEngine  # noqa: PLC0415 - an optional package, two seconds to import
+    except ImportError as error:
+        raise Unavailable("own.extra_missing", engine="spark", extra="spark") from error
+    scratch = os.environ.get("WORKBENCH_SPARK_SCRATCH")
+    remote = os.environ.get("SPARK_REMOTE") or None
+    return SparkEngine.over_parquet(tables, remote=remote, scratch=Path(scratch) if scratch else None)
+
+
+def _files(database: str, engine: str) -> Engine:
     path = Path(database).absolute()
     if not path.exists():
         raise InvalidInput("own.no_database", database=database)
     if any((folder / "app.sqlite").exists() for folder in (path, *path.parents)):
         raise Refused("own.home_files", database=database)
     if path.is_file():
+        if engine == "spark":
+            raise InvalidInput("own.folder_needed", database=database)
         return DuckDBEngine.over_database(path)
     tables = {file.stem.lower(): file for file in sorted(path.glob("*.parquet"))}
     if "person" not in tables:
         raise InvalidInput("own.no_tables", database=database)
-    return DuckDBEngine.over_parquet(tables)
+    return _spark(tables) if engine == "spark" else DuckDBEngine.over_parquet(tables)
 
 
 def generate_own(
-    engine: DuckDBEngine, definitions: Mapping[str, Definition], out: Path, progress: Progress = silent
+    engine: Engine, definitions: Mapping[str, Definition], out: Path, progress: Progress = silent
 ) -> OwnRows:
     """Generate definitions in one batch and write their rows to `out` (.parquet or .csv), whole or not at all."""
     made = generate(engine, definitions, progress)
@@ -70,13 +111,13 @@ def generate_own(
     return _counted(made.rows, definitions, made.failed)
 
 
-def count_own(engine: DuckDBEngine, definitions: Mapping[str, Definition]) -> OwnRows:
+def count_own(engine: Engine, definitions: Mapping[str, Definition]) -> OwnRows:
     """Return exact persons and events of each definition."""
     made = generate(engine, definitions, silent)
     return _counted(made.rows, definitions, made.failed)
 
 
-def attrition_own(engine: DuckDBEngine, definition: Definition) -> list[AttritionRow]:
+def attrition_own(engine: Engine, definition: Definition) -> list[AttritionRow]:
     """Return a definition's exact attrition."""
     return list(attrition(engine, definition))
 

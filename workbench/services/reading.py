@@ -7,6 +7,7 @@ from pathlib import Path
 
 from workbench.cohorts import check as checks
 from workbench.cohorts import describe as sentences
+from workbench.cohorts import diff as differences
 from workbench.cohorts import sql as texts
 from workbench.cohorts.check import Warning as Question
 from workbench.cohorts.circe import Definition, read_definition
@@ -44,6 +45,13 @@ def read_files(paths: Iterable[Path]) -> dict[str, Definition]:
     return found
 
 
+def read_one(path: Path) -> Definition:
+    """Read one definition; raises `services.one_definition` for a folder, else as `read_files`."""
+    if path.is_dir():
+        raise InvalidInput("services.one_definition", folder=str(path))
+    return next(iter(read_files([path]).values()))
+
+
 def _file(path: Path) -> Path:
     if path.is_file():
         return path
@@ -72,6 +80,11 @@ def sql(definition: Definition, dialect: str) -> str:
     if dialect not in DIALECTS:
         raise InvalidInput("own.dialect_unknown", dialect=dialect, known=", ".join(DIALECTS))
     return texts.sql(definition, DIALECTS[dialect])
+
+
+def diff(before: Definition, after: Definition, lang: Lang) -> list[str]:
+    """Return what changed between two definitions, one sentence a change, or one that says that nothing did."""
+    return differences.diff(before, after, lang)
 
 
 def check(definition: Definition) -> list[Question]:
