@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import socket
 import sqlite3
 import subprocess
@@ -22,6 +23,9 @@ def refused(done: subprocess.CompletedProcess[str], code: int, *words: str) -> N
     said = done.stdout + done.stderr
     assert done.returncode == code, said
     assert "Traceback" not in said
+    assert "should not have" not in said, "a fault of ours, not an answer"
+    if code == 1 and not done.stdout.startswith("{"):
+        assert re.search(r"\[[a-z]+\.[a-z_]+\]|MEND", said), "an answer names its reference"
     for word in words:
         assert word in said
 

@@ -39,7 +39,8 @@ def test_every_verb_takes_help_and_home(verb: tuple[str, ...], tmp_path: Path) -
 def test_the_verbs_of_the_design_are_all_there() -> None:
     wanted = {
         "demo", "serve", "load omop", "releases list", "releases show", "releases verify", "cohort generate",
-        "cohort count", "cohort diff", "cohort attrition", "cohort sql", "cohort describe", "cohort check", "study create",
+        "cohort count", "cohort diff", "cohort attrition", "cohort sql", "cohort describe", "cohort check",
+        "study create",
         "study list", "study show", "extract request", "extract review", "extract approve", "extract run",
         "extract revoke", "extract list", "features build", "model train", "model evaluate", "model list",
         "model card", "audit list", "audit verify", "audit export", "trace", "doctor",

@@ -27,15 +27,7 @@ SMALL = st.sampled_from([0, 1, 2])
 DECIMALS = st.sampled_from([0.0, 1.0, 1.5, 2.0, -1.0])
 WORDS = st.sampled_from(["abc", "a", "", "zabcz", "a_c"])
 OPERATORS = ["eq", "lt", "lte", "!eq", "gt", "gte", "bt", "!bt"]
-EVERYONE = (
-    "person",
-    "visit_occurrence",
-    "provider",
-    "care_site",
-    "concept",
-    "concept_ancestor",
-    "concept_relationship",
-)
+PLAIN = ["ConditionOccurrence", "DrugExposure", "VisitOccurrence", "ConditionEra"]
 REGIONS = {
     "location_history": {
         "location_history_id": "BIGINT", "location_id": "BIGINT", "entity_id": "BIGINT", "domain_id": "VARCHAR",
@@ -130,16 +122,16 @@ def attribute(member: str) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def criteria(draw: st.DrawFn, depth: int) -> Json:
-    """One criterion, with up to two attributes."""
-    kind = draw(st.sampled_from(sorted(KINDS)))
+def criteria(draw: st.DrawFn, depth: int, plain: bool = False) -> Json:
+    """One criterion, with up to two attributes; a plain one is of a few kinds and has none."""
+    kind = draw(st.sampled_from(PLAIN if plain else sorted(KINDS)))
     body: Json = {}
-    if kind not in PERIODS and seldom(draw, 2):
+    if kind not in PERIODS and seldom(draw, 3 if plain else 2):
         body["CodesetId"] = draw(SETS)
     if seldom(draw):
         body["First"] = True
     members = sorted(KINDS[kind].members - {"EffectiveDrugDose"})
-    if members and seldom(draw, 3):
+    if members and not plain and seldom(draw, 3):
         for member in draw(st.lists(st.sampled_from(members), min_size=1, max_size=2, unique=True)):
             body[member] = draw(attribute(member))
     if seldom(draw, 6):
@@ -148,31 +140,37 @@ def criteria(draw: st.DrawFn, depth: int) -> Json:
         rule = {"StartWith": side, "EndWith": side, "StartOffset": move, "EndOffset": move}
         body["DateAdjustment"] = draw(st.fixed_dictionaries(rule))
     if depth and seldom(draw):
-        body["CorrelatedCriteria"] = draw(groups(depth - 1))
+        body["CorrelatedCriteria"] = draw(groups(depth - 1, plain))
     return {kind: body}
 
 
-EDGES = st.fixed_dictionaries({"Days": st.sampled_from([0, None, 1, 5, 20]), "Coeff": st.sampled_from([-1, 1])})
-WINDOWS = st.fixed_dictionaries(
-    {"Start": EDGES, "End": EDGES},
-    optional={"UseIndexEnd": st.booleans(), "UseEventEnd": st.booleans()},
+EDGES = st.fixed_dictionaries({"Days": st.sampled_from([0, None, 1, 3, 8, 20]), "Coeff": st.sampled_from([-1, 1])})
+WIDE = st.just({"Start": {"Days": None, "Coeff": -1}, "End": {"Days": None, "Coeff": 1}})
+AROUND = st.tuples(*(st.sampled_from([0, None, 1, 3, 8, 20]),) * 2).map(
+    lambda days: {"Start": {"Days": days[0], "Coeff": -1}, "End": {"Days": days[1], "Coeff": 1}}
+)
+SIDES = {"UseIndexEnd": st.just(True), "UseEventEnd": st.booleans()}
+WINDOWS = st.builds(
+    lambda edges, sides: {**edges, **sides},
+    AROUND | WIDE | st.fixed_dictionaries({"Start": EDGES, "End": EDGES}),
+    st.fixed_dictionaries({}, optional=SIDES),
 )
 
 
 @st.composite
-def matches(draw: st.DrawFn, depth: int) -> Json:
+def matches(draw: st.DrawFn, depth: int, plain: bool) -> Json:
     """A criterion in windows, with how often."""
-    criterion = draw(criteria(depth))
+    criterion = draw(criteria(depth, plain))
     occurrence: Json = {"Type": draw(st.sampled_from([2, 1, 0])), "Count": draw(st.sampled_from([1, 0, 2]))}
     if draw(st.booleans()):
         occurrence["IsDistinct"] = True
         columns = sorted(DOMAINS[next(iter(criterion))].counts)
-        occurrence["CountColumn"] = draw(st.none() | st.sampled_from(columns))
+        occurrence["CountColumn"] = draw(st.none() | st.sampled_from(["DOMAIN_CONCEPT", *columns]))
     found: Json = {"Criteria": criterion, "StartWindow": draw(WINDOWS), "Occurrence": occurrence}
-    if seldom(draw):
+    if seldom(draw, 3 if plain else 4):
         found["EndWindow"] = draw(WINDOWS)
     for member in ("RestrictVisit", "IgnoreObservationPeriod"):
-        if seldom(draw):
+        if seldom(draw, 3 if plain else 4):
             found[member] = True
     return found
 
@@ -187,14 +185,16 @@ DEMOGRAPHICS = st.fixed_dictionaries(
 
 
 @st.composite
-def groups(draw: st.DrawFn, depth: int) -> Json:
+def groups(draw: st.DrawFn, depth: int, plain: bool = False) -> Json:
     """A group of criteria, of demographics and of groups."""
     return {
         "Type": draw(st.sampled_from(["ALL", "ANY", "AT_LEAST", "AT_MOST"])),
         "Count": draw(st.sampled_from([1, 0, 2])),
-        "CriteriaList": draw(st.lists(matches(depth), max_size=2)),
-        "DemographicCriteriaList": draw(st.lists(DEMOGRAPHICS, min_size=1, max_size=1)) if seldom(draw) else [],
-        "Groups": draw(st.lists(groups(depth - 1), max_size=1)) if depth else [],
+        "CriteriaList": draw(st.lists(matches(depth, plain), min_size=int(plain), max_size=1 if plain else 2)),
+        "DemographicCriteriaList": draw(st.lists(DEMOGRAPHICS, min_size=1, max_size=1))
+        if seldom(draw) and not plain
+        else [],
+        "Groups": draw(st.lists(groups(depth - 1, plain), max_size=1)) if depth and not plain else [],
     }
 
 
@@ -268,15 +268,15 @@ def _mentions(part: Any) -> Iterator[str]:
 
 
 @st.composite
-def databases(draw: st.DrawFn, definitions: list[Json]) -> Rows:
-    """Tables that these definitions read: three persons, up to five rows a table."""
+def databases(draw: st.DrawFn, definitions: list[Json], fewest: int = 1) -> Rows:
+    """Tables that these definitions read: three persons, a few rows a table."""
     words = {word for each in definitions for word in _mentions(each)}
     looked_at = {column for word in words for column in _COLUMNS.get(word.removesuffix("CS"), ())}
     visits = bool(words & {"RestrictVisit", "VisitType", "VisitTypeCS", "VISIT_ID", "CountColumn"})
     found = _vocabulary(draw) | _people(draw, words)
     kinds_read = (words & set(KINDS)) | ({"DrugExposure"} if "CustomEra" in words else set())
     for kind in sorted(kinds_read - {"ObservationPeriod"}):
-        made = draw(st.lists(events(kind, looked_at, visits), min_size=1, max_size=5))
+        made = draw(st.lists(events(kind, looked_at, visits), min_size=fewest, max_size=fewest + 4))
         key = KINDS[kind].key
         found[KINDS[kind].table] = [row if key == "person_id" else {key: at, **row} for at, row in enumerate(made, 1)]
     if "LocationRegion" in kinds_read:
@@ -316,7 +316,7 @@ def _people(draw: st.DrawFn, words: set[str]) -> Rows:
         "year_of_birth": st.integers(2014, 2020) if words & {"Age", "AgeAtStart", "AgeAtEnd"} else st.just(2018),
     }
     people = [{"person_id": at, **draw(st.fixed_dictionaries(columns))} for at in (1, 2, 3)]
-    usual = [(at, 0, 40, draw(CONCEPTS)) for at in (1, 2)]
+    usual = [(1, 0, 40, draw(CONCEPTS)), (2, 6, 12, draw(CONCEPTS))]
     spans = usual + draw(st.lists(st.tuples(PEOPLE, DAYS, DAYS, CONCEPTS), max_size=3))
     periods = [
         {
@@ -377,3 +377,42 @@ def small_cases(draw: st.DrawFn) -> tuple[list[Json], Rows]:
     """One or two definitions, run as one batch, and a database."""
     definitions = draw(st.lists(documents(), min_size=1, max_size=2))
     return definitions, draw(databases(definitions))
+
+
+@st.composite
+def attribute_cases(draw: st.DrawFn) -> tuple[list[Json], Rows]:
+    """Definitions that ask one attribute each of all events of a kind, and a database: many rows to compare."""
+    pairs = [(kind, member) for kind in sorted(KINDS) for member in sorted(KINDS[kind].members - {"EffectiveDrugDose"})]
+    sets = draw(st.lists(st.lists(ITEMS, min_size=1, max_size=2), min_size=3, max_size=3))
+    definitions: list[Json] = []
+    for kind, member in draw(st.lists(st.sampled_from(pairs), min_size=3, max_size=5, unique=True)):
+        body = {member: draw(attribute(member))}
+        if member.endswith("Exclude"):
+            body[member.removesuffix("Exclude")] = draw(LISTS)
+        definitions.append(
+            {
+                "ConceptSets": [{"id": at, "expression": {"items": each}} for at, each in enumerate(sets)],
+                "PrimaryCriteria": {"CriteriaList": [{kind: body}]},
+                "EndStrategy": {"DateOffset": {"DateField": draw(st.sampled_from(["StartDate", "EndDate"]))}},
+            }
+        )
+    return definitions, draw(databases(definitions, 4))
+
+
+@st.composite
+def window_cases(draw: st.DrawFn) -> tuple[list[Json], Rows]:
+    """A few definitions whose every diagnosis is judged by one group, and a database.
+
+    Each event is its own row, so that no verdict hides behind another.
+    """
+    sets = draw(st.lists(st.lists(ITEMS, min_size=1, max_size=2), min_size=3, max_size=3))
+    definitions: list[Json] = [
+        {
+            "ConceptSets": [{"id": at, "expression": {"items": each}} for at, each in enumerate(sets)],
+            "PrimaryCriteria": {"CriteriaList": [{"ConditionOccurrence": {}}]},
+            "InclusionRules": [{"name": "r", "expression": group}],
+            "EndStrategy": {"DateOffset": {"DateField": "StartDate", "Offset": 0}},
+        }
+        for group in draw(st.lists(groups(1, plain=True), min_size=3, max_size=5))
+    ]
+    return definitions, draw(databases(definitions, 4))

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, note, settings
 
-from tests.cohorts.small_cases import Json, Rows, kinds, small_cases
+from tests.cohorts.small_cases import Json, Rows, attribute_cases, kinds, small_cases, window_cases
 from workbench.cohorts.circe import Definition
 from workbench.cohorts.generate import generate
 from workbench.cohorts.reference import interpret
@@ -19,8 +19,8 @@ from workbench.engines.duckdb import DuckDBEngine, connect
 
 _ARROW = {"BIGINT": pa.int64(), "DATE": pa.date32(), "VARCHAR": pa.string(), "DOUBLE": pa.float64()}
 _SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
-QUICK = settings(max_examples=120, deadline=None, database=None, derandomize=True, suppress_health_check=_SLOW)
-LONG = settings(max_examples=3000, deadline=None, database=None, suppress_health_check=_SLOW)
+QUICK = settings(max_examples=15, deadline=None, database=None, derandomize=True, suppress_health_check=_SLOW)
+LONG = settings(max_examples=1000, deadline=None, database=None, suppress_health_check=_SLOW)
 
 
 @pytest.fixture(scope="module")
@@ -73,4 +73,30 @@ def test_compiler_and_interpreter_agree(connection: duckdb.DuckDBPyConnection, c
 def test_compiler_and_interpreter_agree_at_length(
     connection: duckdb.DuckDBPyConnection, case: tuple[list[Json], Rows]
 ) -> None:
+    agree(connection, case)
+
+
+@given(case=attribute_cases())
+@QUICK
+def test_every_attribute_agrees(connection: duckdb.DuckDBPyConnection, case: tuple[list[Json], Rows]) -> None:
+    agree(connection, case)
+
+
+@pytest.mark.long
+@given(case=attribute_cases())
+@LONG
+def test_every_attribute_agrees_at_length(connection: duckdb.DuckDBPyConnection, case: tuple[list[Json], Rows]) -> None:
+    agree(connection, case)
+
+
+@given(case=window_cases())
+@QUICK
+def test_every_window_agrees(connection: duckdb.DuckDBPyConnection, case: tuple[list[Json], Rows]) -> None:
+    agree(connection, case)
+
+
+@pytest.mark.long
+@given(case=window_cases())
+@LONG
+def test_every_window_agrees_at_length(connection: duckdb.DuckDBPyConnection, case: tuple[list[Json], Rows]) -> None:
     agree(connection, case)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.common import As, Home, Json, give, language, opened, table, tell, words
+from workbench.cli.common import As, Home, Json, Reason, give, language, opened, table, tell, words
 from workbench.governance.audit import Verdict
 from workbench.kernel.text import say
 from workbench.services import auditing
@@ -51,6 +51,14 @@ def verdict_text(verdict: Verdict) -> str:
     if verdict.sound:
         return say("audit.sound", lang, entries=verdict.entries, head=verdict.head)
     return say("audit.bad", lang, seq=verdict.first_bad, problem=say(f"audit.{verdict.problem}", lang))
+
+
+@app.command("restart")
+def restart(reason: Reason, home: Home = None, as_name: As = None, as_json: Json = False) -> None:
+    """Go on with a log restored from a backup; the gap is named in the log, and heads saved elsewhere still show it."""
+    with opened(home, as_name) as (wb, actor):
+        head = auditing.restart(wb, actor, reason)
+    give(as_json, {"id": "audit", "digest": head["hash"], "state": "restarted"}, words("restarted", head=head["hash"]))
 
 
 @app.command("export")

@@ -14,6 +14,7 @@ from workbench.cli.common import (
     Json,
     Reason,
     give,
+    language,
     number,
     opened,
     progress_bar,
@@ -51,6 +52,9 @@ def review(ref: Request, home: Home = None, as_name: As = None, as_json: Json = 
         view = requests.show_request(wb, actor, ref)
     _told(view, as_json)
     if not as_json:
+        for cohort in (view.cohort, *view.outcomes):
+            facts = {"title": cohort.title, "id": cohort.id, "author": cohort.author}
+            tell(words("cohort_named", text=cohort.sentence[language()], **facts))
         tell(words("why", text=view.document["why_not_aggregate"]))
         tell(words("decide_on", digest=view.document["protocol"]))
         rows = [

@@ -27,7 +27,7 @@ def list_(home: Home = None, as_name: As = None, as_json: Json = False) -> None:
 
 @app.command("stop")
 def stop(
-    job: Annotated[int, typer.Argument(help="The job's number.")],
+    job: Annotated[int, typer.Argument(min=1, max=2**31, help="The job's number.")],
     home: Home = None, as_name: As = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Ask a job to stop; it leaves nothing behind."""

@@ -144,9 +144,7 @@ def field_of(alias: str) -> Resolve:
         if name == "length":
             return sql.day_diff(sql.col(alias, "end_date"), sql.col(alias, "start_date"))
         if name in ("range_low_ratio", "range_high_ratio"):
-            limit = sql.cast(sql.col(alias, name.removesuffix("_ratio")), "DOUBLE")
-            value = sql.cast(sql.col(alias, "value_as_number"), "DOUBLE")
-            return exp.Div(this=value, expression=exp.Nullif(this=limit, expression=sql.number(0)))
+            return sql.ratio(sql.col(alias, "value_as_number"), sql.col(alias, name.removesuffix("_ratio")))
         if name == "concept_or_zero":
             return sql.coalesce(sql.col(alias, "concept_id"), sql.number(0))
         return sql.col(alias, name)
@@ -167,7 +165,7 @@ def test_sql(test: Test, resolve: Resolve, survey: Survey) -> Expr:
         case TextTest():
             before = "%" if test.place in ("ends", "contains") else ""
             after = "%" if test.place in ("starts", "contains") else ""
-            like = exp.Like(this=resolve(test.field), expression=sql.text(f"{before}{test.words}{after}"))
+            like = sql.like(resolve(test.field), f"{before}{test.words}{after}")
             return exp.Not(this=like) if test.negated else like
         case Abnormal():
             value = resolve("value_as_number")

@@ -109,6 +109,15 @@ def _counts(
     return steps, where
 
 
+def matching(source: EventSource, context: str, match: Match) -> exp.Select:
+    """Return the events that a match counts on a context: the index event's key and `days` from its start to theirs."""
+    table, conditions = source.source(match.events, "a")
+    on = sql.both([sql.same("a", "p", "person_id"), *conditions, *_in_windows(match)])
+    days = sql.day_diff(sql.col("a", "start_date"), sql.col("p", "start_date"))
+    chosen = {**sql.columns("p", *KEY), "days": days}
+    return sql.select(chosen, sql.work_table(context, "p"), joins=[sql.join(sql.work_table(table, "a"), on)])
+
+
 def _distinct(match: Match) -> Expr | None:
     """What a distinct count counts: a field of the shared table, or the column that the criterion's own table keeps."""
     if match.distinct is None:

@@ -45,8 +45,9 @@ def sentence(plan: Plan, lang: Lang) -> str:
 
 
 def member_text(member: Match | Demographics | Group, lang: Lang) -> str:
-    """Return what one criterion of a group on the entry event says."""
-    return _group(Group("all", 0, (member,)), Words(lang), "entry")
+    """Return what one criterion, or a group, on the entry event says."""
+    group = member if isinstance(member, Group) else Group("all", 0, (member,))
+    return _group(group, Words(lang), "entry")
 
 
 def count_text(match: Match, lang: Lang) -> str:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from functools import cached_property
 from typing import Any
 
 from workbench.cohorts.circe import Definition
@@ -64,11 +65,15 @@ class _Diff:
     def _line(self, key: str, path: str, **facts: object) -> str:
         return line(key, self.lang, path, **facts)
 
-    def _plain(self, part: Part, root: Part) -> Any:
-        return canonical(part.value, names_of(root))
+    @cached_property
+    def _names(self) -> tuple[dict[int, str], dict[int, str]]:
+        return names_of(*self._roots)
+
+    def _plain(self, part: Part, side: int) -> Any:
+        return canonical(part.value, self._names[side])
 
     def _key(self, part: Part, side: int) -> str:
-        return json.dumps(self._plain(part, self._roots[side]), sort_keys=True, ensure_ascii=False)
+        return json.dumps(self._plain(part, side), sort_keys=True, ensure_ascii=False)
 
     def _same(self, old: Part, new: Part) -> bool:
         return self._key(old, 0) == self._key(new, 1)
@@ -285,7 +290,7 @@ class _Diff:
 
     def _raw(self, old: Part, new: Part, where: str) -> Iterator[str]:
         """What words do not tell: member by member, as it stands in the documents."""
-        values = self._plain(old, self._roots[0]), self._plain(new, self._roots[1])
+        values = self._plain(old, 0), self._plain(new, 1)
         for member, one, other in _leaves(values[0], values[1], ""):
             shown = [
                 self._say("absent") if each is None else json.dumps(each, ensure_ascii=False) for each in (one, other)

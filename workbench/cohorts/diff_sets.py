@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
@@ -18,9 +17,12 @@ def line(key: str, lang: Lang, path: str, **facts: object) -> str:
     return say("cohort.diff_line", lang, text=say(f"cohort.diff_{key}", lang, **facts), path=path)
 
 
-def names_of(root: Part) -> dict[int, str]:
-    """Return the names of a document's concept sets."""
-    return {each.get("id").whole(0): _name(each) for each in root.get("ConceptSets").each()}
+def names_of(before: Part, after: Part) -> tuple[dict[int, str], dict[int, str]]:
+    """Return the names of two documents' concept sets by their ids; one that was renamed has its new name in both."""
+    old, new = list(before.get("ConceptSets").each()), list(after.get("ConceptSets").each())
+    renamed = {one.path: _name(other) for one, other in _paired(old, new)}
+    earlier = {each.get("id").whole(0): renamed.get(each.path, _name(each)) for each in old}
+    return earlier, {each.get("id").whole(0): _name(each) for each in new}
 
 
 def _name(part: Part) -> str:
@@ -57,20 +59,21 @@ def _paired(old: list[Part], new: list[Part]) -> list[Pair]:
     return found
 
 
-def _items(part: Part) -> dict[int, Part]:
-    return {item.get("concept").get("CONCEPT_ID").whole(0): item for item in part.get("expression").get("items").each()}
+def _items(part: Part) -> dict[tuple[int, int], Part]:
+    """The lines of a set by their concept; a concept that stands there twice has two lines."""
+    found: dict[tuple[int, int], Part] = {}
+    for item in part.get("expression").get("items").each():
+        concept = item.get("concept").get("CONCEPT_ID").whole(0)
+        found[concept, sum(1 for each, _ in found if each == concept)] = item
+    return found
 
 
 def _flags(item: Part) -> tuple[bool, ...]:
     return tuple(item.get(member).flag() for member in ("isExcluded", "includeDescendants", "includeMapped"))
 
 
-def _plain(part: Part) -> dict[int, tuple[bool, ...]]:
-    return {key: _flags(item) for key, item in _items(part).items()}
-
-
 def _content(part: Part) -> str:
-    return json.dumps(_plain(part), sort_keys=True)
+    return str(sorted((key, _flags(item)) for key, item in _items(part).items()))
 
 
 def _id(part: Part) -> str:

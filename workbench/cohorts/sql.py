@@ -11,6 +11,7 @@ from workbench.cohorts.circe import Definition
 from workbench.cohorts.compile import compile_batch
 from workbench.engines import sql as trees
 from workbench.engines.base import Step
+from workbench.engines.dialects import render, temporary
 
 _KINDS = {pa.int64(): "BIGINT", pa.int32(): "INT", pa.string(): "TEXT"}
 
@@ -18,28 +19,38 @@ _KINDS = {pa.int64(): "BIGINT", pa.int32(): "INT", pa.string(): "TEXT"}
 def sql(definition: Definition, dialect: str) -> str:
     """Return statements that make a definition's rows, for `duckdb`, `postgres` or `spark`.
 
-    OMOP tables are read from a schema named `cdm`; the last statement gives the rows. Raises InvalidInput where the
-    definition cannot be run.
+    OMOP tables are read from a schema named `cdm`; the last statement gives the rows. Work tables are temporary; on
+    Spark, which has no temporary tables, they stand in a schema of their own, named after the definition (temporary
+    views would be worked out again at each use). Raises InvalidInput where the definition cannot be run.
     """
     script = compile_batch({definition.name: definition.plan})
     cohort = script.cohorts[definition.name]
     columns = ("subject_id", "cohort_start_date", "cohort_end_date")
-    statements = [
+    trees_of = [
         *(_create(Step(name, _values(table)), dialect) for name, table in script.loads.items()),
         *(_create(step, dialect) for step in (*script.shared, *cohort.steps)),
         trees.select(trees.columns("c", *columns), trees.work_table(cohort.cohort, "c")),
     ]
-    return "".join(f"{statement.sql(dialect=dialect, pretty=True, copy=False)};\n\n" for statement in statements)
+    work = f"workbench_{definition.digest[:12]}" if dialect == "spark" else ""
+    texts = [*_schema(work), *(render(tree, dialect, work=work, pretty=True) for tree in trees_of)]
+    return "".join(f"{text};\n\n" for text in texts)
+
+
+def _schema(work: str) -> list[str]:
+    """Make the schema of the work tables anew; the name is ours, made of hexadecimal digits."""
+    if not work:
+        return []
+    remark = f"-- The work tables stay in the schema {work} until you say: DROP SCHEMA {work} CASCADE"
+    return [f"{remark}\nDROP SCHEMA IF EXISTS {work} CASCADE", f"CREATE SCHEMA {work}"]
 
 
 def _create(step: Step, dialect: str) -> exp.Create:
-    """A temporary table; a temporary view on Spark, which has no temporary tables."""
-    return exp.Create(
-        this=exp.Table(this=trees.name(step.name)),
-        kind="VIEW" if dialect == "spark" else "TABLE",
-        expression=step.tree,
-        properties=exp.Properties(expressions=[exp.TemporaryProperty()]),
-    )
+    if dialect != "spark":
+        return temporary(step.name, step.tree, "TABLE")
+    parquet = exp.FileFormatProperty(this=exp.Var(this="PARQUET"))
+    table = exp.Table(this=trees.name(step.name))
+    properties = exp.Properties(expressions=[parquet])
+    return exp.Create(this=table, kind="TABLE", expression=step.tree, properties=properties)
 
 
 def _values(table: pa.Table) -> exp.Query:

@@ -55,28 +55,31 @@ def view_name(table: str) -> str:
 
 
 @cache
-def _writer(dialect: str, views: bool) -> type[Any]:
+def _writer(dialect: str) -> type[Any]:
     base: type[Any] = Dialect.get_or_raise(dialect).generator_class
-    differences: dict[type[exp.Expr], Writer] = dict(_DIFFERENCES[dialect])
-    if views:
-        differences[exp.Table] = lambda writer, node: _view(base, writer, node)
-    return type(f"Portable{base.__name__}", (base,), {"TRANSFORMS": {**base.TRANSFORMS, **differences}})
+    tables: Writer = lambda writer, node: _table(base, writer, node)  # noqa: E731 - it must know its base
+    transforms = {**base.TRANSFORMS, **_DIFFERENCES[dialect], exp.Table: tables}
+    return type(f"Portable{base.__name__}", (base,), {"TRANSFORMS": transforms, "views": False, "work": ""})
 
 
-def _view(base: type[Any], writer: Any, node: exp.Table) -> str:
-    if node.db != CDM:
-        return str(base.table_sql(writer, node))
-    alias = node.args.get("alias")
-    return view_name(node.name) + (f" AS {writer.sql(alias)}" if alias else "")
+def _table(base: type[Any], writer: Any, node: exp.Table) -> str:
+    alias = f" AS {writer.sql(node.args['alias'])}" if node.args.get("alias") else ""
+    if writer.views and node.db == CDM:
+        return view_name(node.name) + alias
+    if writer.work and not node.db:
+        return f"{writer.work}.{node.name}{alias}"
+    return str(base.table_sql(writer, node))
 
 
-def render(tree: exp.Expr, dialect: str, *, views: bool = False, pretty: bool = False) -> str:
+def render(tree: exp.Expr, dialect: str, *, views: bool = False, work: str = "", pretty: bool = False) -> str:
     """Return a tree as SQL text for `duckdb`, `postgres` or `spark`.
 
-    With `views`, tables of the schema `cdm` are read from temporary views (`view_name`). Raises TypeError where a
-    pattern of LIKE is not a text: a bug of ours.
+    With `views`, tables of the schema `cdm` are read from temporary views (`view_name`); with `work`, tables that
+    steps make stand in the schema of that name. Raises TypeError where a pattern of LIKE is not a text: a bug of ours.
     """
-    return str(_writer(dialect, views)(dialect=dialect, pretty=pretty).generate(tree, copy=False))
+    writer = _writer(dialect)(dialect=dialect, pretty=pretty)
+    writer.views, writer.work = views, work
+    return str(writer.generate(tree, copy=False))
 
 
 def data_tables(tree: exp.Expr) -> set[str]:

@@ -58,6 +58,24 @@ def _literal(text: str) -> str:
     return exp.Literal.string(text).sql(dialect="duckdb")
 
 
+def _make_views(connection: duckdb.DuckDBPyConnection, sources: Mapping[str, str]) -> None:
+    """Make the views of the data tables; columns named `*_date` that hold a time of day are read as plain dates.
+
+    `sources` are names and paths that are quoted already: a view takes no parameters.
+    """
+    for table, source in sources.items():
+        connection.execute(f"CREATE VIEW {CDM}.{_quoted(table)} AS SELECT * FROM {source}").fetchall()  # noqa: S608
+    moments = connection.execute(
+        "SELECT table_name, column_name FROM information_schema.columns "
+        "WHERE table_schema = ? AND data_type LIKE 'TIMESTAMP%' AND suffix(lower(column_name), '_date')",
+        [CDM],
+    ).fetchall()
+    for table in {str(table) for table, _ in moments}:
+        dates = ", ".join(f"CAST({_quoted(c)} AS DATE) AS {_quoted(c)}" for each, c in moments if each == table)
+        source = f"SELECT * REPLACE ({dates}) FROM {sources[table]}"  # noqa: S608
+        connection.execute(f"CREATE OR REPLACE VIEW {CDM}.{_quoted(table)} AS {source}").fetchall()
+
+
 class DuckDBEngine:
     """Runs steps over read-only data tables; work tables live in the instance's memory and vanish with it."""
 
@@ -88,9 +106,8 @@ class DuckDBEngine:
         connection = connect(threads, memory, spill)
         try:
             connection.execute(f"CREATE SCHEMA {CDM}").fetchall()
-            for table, path in tables.items():
-                source = f"SELECT * FROM read_parquet({_literal(str(path.absolute()))})"  # noqa: S608 (names and paths are quoted; a view takes no parameters)
-                connection.execute(f"CREATE VIEW {CDM}.{_quoted(table)} AS {source}").fetchall()
+            sources = {table: f"read_parquet({_literal(str(path.absolute()))})" for table, path in tables.items()}
+            _make_views(connection, sources)
             lock(connection, tables.values())
             return cls(connection)
         except duckdb.Error as error:
@@ -112,9 +129,8 @@ class DuckDBEngine:
                 "SELECT table_name FROM information_schema.tables WHERE table_catalog = ? AND table_schema = 'main'",
                 [_SOURCE],
             ).fetchall()
-            for (table,) in names:
-                source = f"SELECT * FROM {_SOURCE}.main.{_quoted(table)}"  # noqa: S608
-                connection.execute(f"CREATE VIEW {CDM}.{_quoted(str(table).lower())} AS {source}").fetchall()
+            sources = {str(table).lower(): f"{_SOURCE}.main.{_quoted(table)}" for (table,) in names}
+            _make_views(connection, sources)
             lock(connection)
             return cls(connection)
         except duckdb.Error as error:

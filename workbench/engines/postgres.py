@@ -137,8 +137,14 @@ class PostgresEngine:
     def explain(self, tree: exp.Query) -> str:
         """Return PostgreSQL's plan of a query."""
         self._views_for(tree)
-        self._run(f"EXPLAIN {render(tree, 'postgres', views=True)}")
-        return "\n".join(str(line) for line in self._cursor.fetch_arrow_table().column(0).to_pylist())
+        self._go()
+        with self._connection.cursor() as cursor:
+            cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "false"})  # COPY takes queries only
+            try:
+                lines = _rows(cursor, f"EXPLAIN {render(tree, 'postgres', views=True)}")
+            except driver.Error as error:
+                self._raise(error)
+        return "\n".join(str(value) for line in lines for value in line.values())
 
     def cancel(self) -> None:
         """Cancel what runs now, from another thread: the running call, or the next one, raises Stopped."""

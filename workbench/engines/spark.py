@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import mkdtemp
 from types import TracebackType
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import grpc
 import pyarrow as pa
@@ -54,17 +57,19 @@ class SparkEngine:
         and write in a folder that is made in `scratch` (else where this machine keeps temporary files) and removed
         again. Raises Unavailable where the server is away, cannot be started, or a file cannot be read.
         """
+        if remote is not None:
+            _knock(remote)
         server = _local_server() if remote is None else None
         folder = Path(mkdtemp(prefix="workbench-spark-", dir=scratch))
         try:
-            session = _session(remote or "sc://{}:{}".format(*server.listening_address))
+            session = _session(remote or _address(server))
             return cls(session, server, {name.lower(): path for name, path in tables.items()}, folder)
         except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
             if server is not None:
                 server.stop()
             if isinstance(error, PySparkException | grpc.RpcError):
-                raise Unavailable("engine.spark_away", place=remote or "local") from error
+                raise Unavailable("engine.spark_away", place=_place(remote or "")) from error
             if isinstance(error, pa.ArrowInvalid | OSError):
                 raise Unavailable("engine.source_unreadable", reason=type(error).__name__) from error
             raise
@@ -90,7 +95,10 @@ class SparkEngine:
         def run() -> None:
             frame = self._session.sql(render(step.tree, "spark", views=True))
             frame.write.parquet(folder.as_uri())
-            self._session.read.schema(frame.schema).parquet(folder.as_uri()).createOrReplaceTempView(step.name)
+            reader = self._session.read
+            if not any(folder.glob("*.parquet")):  # Sail writes no file, and no folder, for no rows
+                reader = reader.schema(frame.schema)
+            reader.parquet(folder.as_uri()).createOrReplaceTempView(step.name)
 
         self._guarded(run)
 
@@ -105,7 +113,7 @@ class SparkEngine:
         folder = self._folders.pop(table, None)
         if folder is not None:
             try:
-                self._session.catalog.dropTempView(table)
+                self._session.sql(f"DROP VIEW IF EXISTS {exp.to_identifier(table)}")
             except (PySparkException, grpc.RpcError) as error:
                 self._raise(error)
             finally:
@@ -128,12 +136,11 @@ class SparkEngine:
 
     def close(self) -> None:
         """End the session and remove every work table. Raises Unavailable where rows remain in the scratch folder."""
-        try:
-            self._session.stop()
+        with ExitStack() as closing:
+            closing.callback(shutil.rmtree, self._scratch, ignore_errors=True)
             if self._server is not None:
-                self._server.stop()
-        finally:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+                closing.callback(self._server.stop)
+            closing.callback(self._session.stop)
         if self._scratch.exists():
             raise Unavailable("engine.scratch_left", folder=str(self._scratch))
 
@@ -190,6 +197,25 @@ class SparkEngine:
         raise Unavailable("engine.failed", reason=type(error).__name__) from error
 
 
+def _place(remote: str) -> str:
+    """Return host and port of an address, without the token that may follow."""
+    return urlsplit(remote).netloc.partition(";")[0] or "local"
+
+
+def _knock(remote: str) -> None:
+    """Raise Unavailable where nobody listens at an address: the client itself would try again for minutes."""
+    try:
+        host, _, port = _place(remote).partition(":")
+        socket.create_connection((host, int(port or 15002)), timeout=10).close()
+    except (OSError, ValueError) as error:
+        raise Unavailable("engine.spark_away", place=_place(remote)) from error
+
+
+def _address(server: Any) -> str:
+    host, port = server.listening_address
+    return f"sc://{host}:{port}"
+
+
 def _session(remote: str) -> Any:
     builder: Any = SparkSession.builder
     session = builder.remote(remote).create()
@@ -199,7 +225,11 @@ def _session(remote: str) -> Any:
 
 
 def _local_server() -> Any:
-    """Start Sail, a server of the protocol in one wheel; raises Unavailable where it is not installed."""
+    """Start Sail, a server of the protocol in one wheel; raises Unavailable where it is not installed.
+
+    While it runs, whoever can open a port of this machine's loopback interface can use it: it is for development, on a
+    machine of one's own.
+    """
     os.environ.setdefault("RUST_LOG", "error")  # it would tell each session on the terminal
     try:
         from pysail.spark import SparkConnectServer  # noqa: PLC0415 - not needed where a cluster is named

@@ -18,12 +18,13 @@ CDM = "cdm"
 
 ALLOWED: frozenset[type[exp.Expr]] = frozenset(
     {
-        exp.Add, exp.Alias, exp.And, exp.BitwiseAnd, exp.Boolean, exp.Case, exp.Cast, exp.Coalesce, exp.Column,
-        exp.Count, exp.DataType, exp.DateDiff, exp.Distinct, exp.Div, exp.EQ, exp.Exists, exp.Extract, exp.Filter,
-        exp.From, exp.GT, exp.GTE, exp.Group, exp.Having, exp.Identifier, exp.If, exp.In, exp.Is, exp.Join, exp.LT,
-        exp.LTE, exp.Like, exp.Literal, exp.Max, exp.Min, exp.NEQ, exp.Neg, exp.Not, exp.Null, exp.Nullif, exp.Or,
-        exp.Order, exp.Ordered, exp.Paren, exp.RowNumber, exp.Select, exp.Star, exp.Sub, exp.Subquery, exp.Sum,
-        exp.Table, exp.TableAlias, exp.Union, exp.Var, exp.Where, exp.Window, exp.WindowSpec,
+        exp.Add, exp.Alias, exp.And, exp.BitwiseAnd, exp.Boolean, exp.Case, exp.Cast, exp.Ceil, exp.Coalesce,
+        exp.Column, exp.Count, exp.DataType, exp.DateDiff, exp.Distinct, exp.Div, exp.EQ, exp.Exists,
+        exp.Extract, exp.Filter, exp.Floor, exp.From, exp.GT, exp.GTE, exp.Group, exp.Having, exp.Identifier,
+        exp.If, exp.In, exp.Is, exp.Join, exp.LT, exp.LTE, exp.Like, exp.Literal, exp.Max, exp.Min, exp.NEQ,
+        exp.Neg, exp.Not, exp.Null, exp.Nullif, exp.Or, exp.Order, exp.Ordered, exp.Paren, exp.RowNumber,
+        exp.Select, exp.Star, exp.Sub, exp.Subquery, exp.Sum, exp.Table, exp.TableAlias, exp.Union, exp.Var,
+        exp.Where, exp.Window, exp.WindowSpec,
     }
 )  # fmt: skip
 
@@ -64,6 +65,22 @@ def day(value: date) -> Expr:
 def cast(this: Expr, kind: str) -> exp.Cast:
     """Return `CAST(this AS kind)` for the kinds BIGINT, INT, DATE, DOUBLE, TEXT."""
     return exp.Cast(this=this, to=exp.DataType(this=exp.DataType.Type[kind]))
+
+
+def trunc_int(this: Expr) -> Expr:
+    """Return the whole part of a number (below 2**53), towards zero, as BIGINT: casts round halves in three ways."""
+    towards_zero = when(compare(this, "<", number(0)), exp.Ceil(this=this.copy()), exp.Floor(this=this.copy()))
+    return cast(towards_zero, "BIGINT")
+
+
+def ratio(this: Expr, divisor: Expr) -> Expr:
+    """Return the quotient as DOUBLE; NULL where the divisor is zero, which some engines make an error."""
+    return exp.Div(this=cast(this, "DOUBLE"), expression=exp.Nullif(this=cast(divisor, "DOUBLE"), expression=number(0)))
+
+
+def like(this: Expr, pattern: str) -> Expr:
+    """Return `this LIKE pattern`: `%` and `_` are wildcards and nothing escapes them; case counts."""
+    return exp.Like(this=this, expression=text(pattern))
 
 
 def null(kind: str) -> Expr:

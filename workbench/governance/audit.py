@@ -167,7 +167,9 @@ def read_head(path: Path) -> dict[str, Any]:
     """Read a saved head; raises `audit.not_a_head` where the file is absent or something else."""
     try:
         head: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        complete = head["format"] == HEAD_FORMAT and {"seq", "hash", "time", "key_id", "signature"} <= head.keys()
+        texts = [head[name] for name in ("hash", "time", "key_id", "signature")]
+        right = all(isinstance(text, str) for text in texts) and type(head["seq"]) is int
+        complete = head["format"] == HEAD_FORMAT and right
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInput("audit.not_a_head", file=path.name) from error
     if not complete:
@@ -175,11 +177,30 @@ def read_head(path: Path) -> dict[str, Any]:
     return head
 
 
-def extends(store: Store, saved: Path) -> bool:
-    """Answer whether the log still holds the head that was saved in a file; yes where none was saved yet."""
+def is_empty(store: Store) -> bool:
+    """Answer whether the log has no entry yet."""
+    with store.read() as connection:
+        return connection.execute(select(audit.c.seq).limit(1)).first() is None
+
+
+def kept_heads(store: Store, saved: Path) -> list[dict[str, Any]] | None:
+    """Return the head kept beside the keys, as a list; None where there is none although the log has entries."""
+    if saved.exists():
+        return [read_head(saved)]
+    return [] if is_empty(store) else None
+
+
+def extends(store: Store, saved: Path, seq: int) -> bool:
+    """Answer whether a head at `seq` goes beyond the one saved in a file, in a log that still holds that one.
+
+    Yes where none was saved and the log is new; a head that is missing beside an old log stays missing, so that
+    `verify` can say so.
+    """
     if not saved.exists():
-        return True
+        return seq == 0
     head = read_head(saved)
+    if head["seq"] == 0 or head["seq"] >= seq:
+        return bool(head["seq"] < seq)
     with store.read() as connection:
         found = connection.execute(select(audit.c.hash).where(audit.c.seq == head["seq"])).scalar()
     return found == head["hash"]

@@ -139,11 +139,16 @@ class KeyRing:
         Safe to call again after a crash. What other systems backed up from this folder must be destroyed there.
         """
         path = self._path(study, which)
-        if not self.is_destroyed(study, which):
-            _write_private(self._tombstone(study, which), b"")
-        for copy in sorted([*self._folder.rglob(f"{path.name}*"), *self._folder.rglob(f".{path.name}*")]):
-            _shred(copy)
-        _sync(path.parent)
+        with _locked(self._folder):
+            if not self.is_destroyed(study, which):
+                _write_private(self._tombstone(study, which), b"")
+            for copy in sorted([*self._folder.rglob(f"{path.name}*"), *self._folder.rglob(f".{path.name}*")]):
+                _shred(copy)
+            _sync(path.parent)
+
+    def is_gone(self, study: str, which: Secret) -> bool:
+        """Answer whether this secret was destroyed and no wrapped form of it is left."""
+        return self.is_destroyed(study, which) and not self._path(study, which).exists()
 
     def is_destroyed(self, study: str, which: Secret) -> bool:
         """Answer whether this secret was destroyed."""

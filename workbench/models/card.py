@@ -11,7 +11,7 @@ from typing import Any
 from workbench.kernel.text import Lang, catalogue, say
 
 INTERVALS = ("auroc", "calibration_in_the_large", "calibration_intercept", "calibration_slope")
-PLAIN = ("auprc", "brier", "brier_scaled", "observed_expected", "e_average", "e_90", "outcome_rate")
+PLAIN = ("auprc", "brier", "observed_expected", "e_average", "e_90", "outcome_rate")
 
 
 def render(manifest: Mapping[str, Any], evaluation: Mapping[str, Any], design: Mapping[str, Any], lang: Lang) -> str:

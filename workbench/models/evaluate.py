@@ -14,7 +14,9 @@ from workbench.models.calibration import brier, calibration, distances
 from workbench.models.discrimination import Floats, Interval, auroc, average_precision, confusion, net_benefit
 
 DECILES = 10
-DIGITS = 6
+DIGITS = 3
+"""Digits of metrics. More, or a score that is scaled by the outcome's rate, would give exact counts back."""
+
 RATE_DIGITS = 2
 """Digits of rates in tables: with more, a rate would give the exact count behind a rounded one back."""
 
@@ -26,7 +28,7 @@ def evaluate(outcome: NDArray[np.integer], risk: Floats, rows: pl.DataFrame) -> 
     """Return the evaluation document of predicted risks for held-out persons.
 
     `rows` has age_at_index and gender_concept_id of the same persons, in the same order. The document has `metrics`
-    (name to number, six decimals, None where it cannot be computed), `calibration_groups` (tenths of the risk, joined
+    (name to number, three decimals, None where it cannot be computed), `calibration_groups` (tenths of the risk, joined
     until each holds 11 persons with and 11 without the outcome), `thresholds`, `subgroups` and `hidden_cells`.
     """
     groups = calibration_groups(outcome, risk)
@@ -45,7 +47,7 @@ def evaluate(outcome: NDArray[np.integer], risk: Floats, rows: pl.DataFrame) -> 
 
 
 def metrics(outcome: NDArray[np.integer], risk: Floats) -> dict[str, float | None]:
-    """Return the metrics of all held-out persons by name, rounded to six decimals."""
+    """Return the metrics of all held-out persons by name, rounded to three decimals."""
     agreement = calibration(outcome, risk)
     # The largest distance stays out: a maximum is one person's value.
     average, ninetieth, _ = distances(outcome, risk) if np.ptp(risk) > 0 else (None, None, None)
@@ -54,7 +56,6 @@ def metrics(outcome: NDArray[np.integer], risk: Floats) -> dict[str, float | Non
         **_named("auroc", auroc(outcome, risk)),
         "auprc": average_precision(outcome, risk),
         "brier": brier(outcome, risk),
-        "brier_scaled": 1 - brier(outcome, risk) / (rate * (1 - rate)),
         **_named("calibration_in_the_large", agreement.in_the_large),
         **_named("calibration_intercept", agreement.intercept),
         **_named("calibration_slope", agreement.slope),

@@ -25,7 +25,7 @@ from workbench.kernel.text import Lang, say
 from workbench.store.files import sha256_file, write_text
 
 MANIFEST = "manifest.json"
-_CURRENT = "current"
+CURRENT = "current"
 _HASHERS = 2
 
 
@@ -119,19 +119,24 @@ def unreadable(root: Path) -> tuple[str, ...]:
     return tuple(folder.name for folder in _folders(root) if not _opens(folder))
 
 
-def current(root: Path) -> Release | None:
-    """Return the current release, or None where none was published. Raises `Unavailable` where it cannot be opened."""
+def pointer(root: Path) -> str | None:
+    """Return the id that `current` holds, without opening that release; None where nothing was published."""
     try:
-        name = (root / _CURRENT).read_text(encoding="utf-8").strip()
+        return (root / CURRENT).read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return None
-    return open_release(root / name)
+
+
+def current(root: Path) -> Release | None:
+    """Return the current release, or None where none was published. Raises `Unavailable` where it cannot be opened."""
+    name = pointer(root)
+    return open_release(root / name) if name else None
 
 
 def set_current(root: Path, release: str) -> None:
     """Make a release (by id) the current one, at once for all readers. Raises `Unavailable` where it is not there."""
     open_release(root / release)
-    write_text(root / _CURRENT, f"{release}\n")
+    write_text(root / CURRENT, f"{release}\n")
 
 
 def verify(release: Release, *, content: bool = False) -> tuple[Problem, ...]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from workbench.governance import audit
 from workbench.governance.actors import Actor
 from workbench.governance.audit import Entry, Verdict
+from workbench.kernel.errors import Refused
 from workbench.services.context import Workbench, acting, event
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -24,23 +26,52 @@ def log(wb: Workbench, actor: Actor, *, limit: int | None = None) -> list[Entry]
 
 def verify_log(wb: Workbench, actor: Actor, saved_head: Path | None = None) -> Verdict:
     """Walk the chain and hold it against the head kept with the keys and, if given, one saved elsewhere."""
-    heads: list[dict[str, Any]] = [audit.read_head(wb.head_file)] if wb.head_file.exists() else []
-    if saved_head is not None:
-        heads.append(audit.read_head(saved_head))
-    verdict = audit.verify(wb.store, heads, wb.keys.signing_key().public_key())
+    saved = [audit.read_head(saved_head)] if saved_head is not None else []
+    verdict = verdict_of(wb, saved)
     if verdict.sound:
         with acting(wb, actor, "audit.verify"):
             pass
     return verdict
 
 
+def verdict_of(wb: Workbench, saved: Sequence[Mapping[str, Any]] = ()) -> Verdict:
+    """Return what the log looks like, without an entry about it: for the doctor, who needs no account."""
+    kept = audit.kept_heads(wb.store, wb.head_file)
+    verdict = audit.verify(wb.store, [*(kept or ()), *saved], wb.keys.signing_key().public_key())
+    if verdict.sound and kept is None:
+        return Verdict(False, verdict.entries, verdict.head, verdict.entries, "no_head")
+    return verdict
+
+
 def save_head(wb: Workbench, actor: Actor, path: Path) -> dict[str, Any]:
     """Write the signed head to a file, to be kept where this application cannot write."""
     with acting(wb, actor, "audit.export"):
-        with wb.store.write(event(actor, "audit.export", subject="head")):
-            pass
         head = audit.sign_head(wb.store, wb.keys)
         audit.save_head(path, head)
+        with wb.store.write(event(actor, "audit.export", subject="head", after=head["hash"])):
+            pass
+    return head
+
+
+def restart(wb: Workbench, actor: Actor, reason: str) -> dict[str, Any]:
+    """Go on from a log that does not hold its kept head, after a restore from a backup; return the new head.
+
+    The entry names the head that was kept, so that the gap stays in the log for good. Heads saved elsewhere still
+    show it: only they tell a restore from an attack. Raises `governance.reason_needed`, and `audit.nothing_to_restart`
+    where the log holds its head.
+    """
+    with acting(wb, actor, "audit.restart"):
+        if not reason.strip():
+            raise Refused("governance.reason_needed", transition="restart")
+        if verdict_of(wb).sound:
+            raise Refused("audit.nothing_to_restart")
+        kept = audit.kept_heads(wb.store, wb.head_file)
+        lost = kept[0] if kept else {"seq": None, "hash": None}
+        payload = {"kept_head": lost["hash"], "kept_seq": lost["seq"]}
+        with wb.store.write(event(actor, "audit.restart", before=lost["hash"], reason=reason, payload=payload)):
+            pass
+        head = audit.sign_head(wb.store, wb.keys)
+        audit.save_head(wb.head_file, head)
     return head
 
 

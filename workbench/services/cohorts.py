@@ -43,6 +43,19 @@ class Step:
 
 
 @dataclass(frozen=True)
+class CohortRef:
+    """A cohort version as a request names it: which one, by whom, what it says, and how many, governed."""
+
+    id: str
+    digest: str
+    name: str
+    title: str
+    author: str
+    sentence: dict[Lang, str]
+    persons: Shown
+
+
+@dataclass(frozen=True)
 class CohortView:
     """A cohort version as people see it; every number is governed. `sentence` and warnings are in both languages."""
 
@@ -66,7 +79,8 @@ def generate(
 ) -> list[CohortView]:
     """Generate definitions on the current release, all in one batch, and keep each as a cohort version.
 
-    A definition that cannot be run refuses the whole batch, by name and reason; nothing of it is kept.
+    A definition that cannot be run refuses the whole batch, by name and reason. Stopped half way, the versions that
+    were kept by then stay: each is whole.
     """
     with acting(wb, actor, "cohort.generate"):
         release = current_release(wb)
@@ -106,11 +120,11 @@ def _keep(
             "persons": len(pa.compute.unique(table["subject_id"])),
             "events": table.num_rows,
         },
+        "attrition": [asdict(step) for step in steps],
     }
     cohort_id = f"coh-{short(digest_document(body))}"
     folder = _folder(wb, release.id)
     write_rows(folder / f"{cohort_id}.parquet", table)
-    files.write_text(folder / f"{cohort_id}.attrition.json", json.dumps([asdict(step) for step in steps]))
     with wb.store.write(event(actor, "cohort.generate", subject=cohort_id, before=release.digest)) as write:
         write.event.after = documents.put(write, "cohort_version", cohort_id, body)
         return write.event.after
@@ -124,26 +138,26 @@ def _folder(wb: Workbench, release_id: str) -> Path:
 
 def write_rows(path: Path, table: pa.Table) -> None:
     """Write cohort rows as Parquet, whole or not at all."""
-    aside = path.with_name(f".{path.name}.partial")
-    pq.write_table(table, aside, compression="zstd")
-    aside.replace(path)
+    with files.writing(path) as aside:
+        pq.write_table(table, aside, compression="zstd")
 
 
-def rows_of(wb: Workbench, document: documents.Document) -> pa.Table:
-    """Return a cohort version's rows (subject_id, start, end), from the cache, held against its digest.
+def rows_of(wb: Workbench, digest: str) -> pa.Table:
+    """Return the rows (subject_id, start, end) of a cohort version, from the cache, held against its digest.
 
     Where the cache is gone or does not match, the same definition is run again on the same release.
     Raises `services.rows_differ` where even then the digest is another: then something is wrong with this machine.
     """
     with wb.store.read() as connection:
-        release_doc = documents.find(connection, document.body["release"])
+        document = documents.find(connection, digest)
+        release_doc = documents.find(connection, document.body["release"]) if document else None
+    assert document is not None
     assert release_doc is not None
     path = _folder(wb, release_doc.id) / f"{document.id}.parquet"
     wanted = document.body["rows"]["content_digest"]
-    if path.exists():
-        table = pq.read_table(path)
-        if content_digest(table) == wanted:
-            return table
+    cached = _cached(path)
+    if cached is not None and content_digest(cached) == wanted:
+        return cached
     release = verified_release(wb, release_doc.id)
     engine = DuckDBEngine.over_parquet(dict(release.tables))
     try:
@@ -157,28 +171,49 @@ def rows_of(wb: Workbench, document: documents.Document) -> pa.Table:
     return table
 
 
+def _cached(path: Path) -> pa.Table | None:
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowException):  # absent or damaged: a cache can be lost at any time
+        return None
+
+
 def list_cohorts(wb: Workbench, actor: Actor) -> list[CohortView]:
     """Return every cohort version, the newest first."""
     with acting(wb, actor, "cohort.read"):
         with wb.store.read() as connection:
             versions = documents.every(connection, "cohort_version")
             releases = {release.digest: release.id for release in documents.every(connection, "release")}
-        return [_view(wb, version, releases[version.body["release"]]) for version in reversed(versions)]
+        return [_view(version, releases[version.body["release"]]) for version in reversed(versions)]
 
 
 def show_cohort(wb: Workbench, actor: Actor, ref: str) -> CohortView:
     """Return a cohort version by id, digest or name (its newest version)."""
-    for view in list_cohorts(wb, actor):
-        if ref in (view.id, view.digest, view.name):
-            return view
-    raise Refused("store.no_document", ref=ref)
+    with acting(wb, actor, "cohort.read", subject=ref):
+        for view in list_cohorts(wb, actor):
+            if ref in (view.id, view.digest, view.name):
+                return view
+        raise Refused("store.no_document", ref=ref)
 
 
-def _view(wb: Workbench, document: documents.Document, release_id: str) -> CohortView:
+def reference(document: documents.Document) -> CohortRef:
+    """Return how a request shows a cohort version: never its exact counts."""
     body = document.body
     definition = read_definition(json.dumps(body["definition"]))
-    kept = wb.settings.cache / release_id / "cohorts" / f"{document.id}.attrition.json"
-    steps: list[dict[str, Any]] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else []
+    return CohortRef(
+        id=document.id,
+        digest=document.digest,
+        name=body["name"],
+        title=body["title"],
+        author=document.made_by,
+        sentence={lang: describe(definition, lang) for lang in ("fr", "en")},
+        persons=shown(body["rows"]["persons"]),
+    )
+
+
+def _view(document: documents.Document, release_id: str) -> CohortView:
+    body = document.body
+    definition = read_definition(json.dumps(body["definition"]))
     return CohortView(
         id=document.id,
         digest=document.digest,
@@ -192,7 +227,7 @@ def _view(wb: Workbench, document: documents.Document, release_id: str) -> Cohor
         sentence={lang: describe(definition, lang) for lang in ("fr", "en")},
         persons=shown(body["rows"]["persons"]),
         events=shown(body["rows"]["events"]),
-        attrition=tuple(_step(step) for step in steps),
+        attrition=tuple(_step(step) for step in body["attrition"]),
     )
 
 

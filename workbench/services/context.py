@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,17 @@ from workbench.kernel.errors import Refused, Unavailable, UserError
 from workbench.kernel.progress import Progress, silent
 from workbench.kernel.settings import Settings
 from workbench.repository import releases
-from workbench.store import documents, jobs, making, migrate
+from workbench.store import documents, files, jobs, making, migrate
 from workbench.store.chain import Event
 from workbench.store.store import Store
+
+READS = frozenset({"cohort.read", "extract.read", "model.read", "trace.read", "audit.read", "audit.verify"})
+"""The verbs of reading that are logged."""
+
+READ_SECONDS = 3600.0
+"""How long the same person's same reading stays one entry."""
+
+_depth: ContextVar[int] = ContextVar("depth", default=0)
 
 
 @dataclass
@@ -30,6 +40,7 @@ class Workbench:
     job: jobs.Job | None = None
     recovered: list[str] = field(default_factory=list[str])
     verified: set[str] = field(default_factory=set[str])
+    seen: dict[tuple[str, str, str | None], float] = field(default_factory=dict[tuple[str, str, str | None], float])
     _sealed: int = -1
 
     @property
@@ -43,9 +54,12 @@ class Workbench:
         A log that does not hold the head kept before was cut or rebuilt: then that head stays, as the proof of it.
         """
         head = audit.sign_head(self.store, self.keys)
-        if head["seq"] > self._sealed and audit.extends(self.store, self.head_file):
-            audit.save_head(self.head_file, head)
-            self._sealed = head["seq"]
+        if head["seq"] <= self._sealed:
+            return
+        with jobs.locked(self.settings.keys / ".audit-head.lock"):
+            if audit.extends(self.store, self.head_file, head["seq"]):
+                audit.save_head(self.head_file, head)
+        self._sealed = head["seq"]
 
     def close(self) -> None:
         """Close the store's connections."""
@@ -67,6 +81,8 @@ def open_workbench(settings: Settings, *, create: bool = False, demo: bool = Fal
         raise Refused("services.not_a_demo", home=settings.home)
     workbench = Workbench(settings, Store.open(settings.store_url, create=create), ring, demo=ring.demonstration)
     workbench.recovered = making.recover(workbench.store, settings.jobs)
+    if not workbench.head_file.exists() and audit.is_empty(workbench.store):
+        workbench.seal()
     _mend_current(workbench)
     destroy_revoked(workbench)
     if workbench.recovered:
@@ -86,9 +102,9 @@ def _mend_current(wb: Workbench) -> None:
     with wb.store.read() as connection:
         state = documents.state(connection, "release", "current")
         wanted = documents.find(connection, state.digest) if state else None
-    pointer = releases.current(wb.settings.releases)
-    if wanted and (pointer is None or pointer.id != wanted.id):
-        releases.set_current(wb.settings.releases, wanted.id)
+    # The pointer's text alone is compared: a damaged release must not lock its home, least of all its doctor.
+    if wanted and releases.pointer(wb.settings.releases) != wanted.id:
+        files.write_text(wb.settings.releases / releases.CURRENT, f"{wanted.id}\n")
 
 
 def destroy_revoked(wb: Workbench) -> None:
@@ -99,7 +115,7 @@ def destroy_revoked(wb: Workbench) -> None:
     with wb.store.read() as connection:
         revoked = {state.study for state in documents.states_of(connection, "extract") if state.state == "revoked"}
     for study in sorted(study for study in revoked if study):
-        if not wb.keys.is_destroyed(study, "data"):
+        if not wb.keys.is_gone(study, "data"):
             wb.keys.destroy(study, "data")
 
 
@@ -112,10 +128,17 @@ def event(actor: Actor, verb: str, **facts: Any) -> Event:
 def acting(
     wb: Workbench, actor: Actor, verb: str, *, study: str | None = None, subject: str | None = None
 ) -> Generator[None]:
-    """Run the block as one verb: the policy is checked first, a refusal is logged, the log's head is sealed after."""
+    """Run the block as one verb: the policy is checked first, a refusal is logged, the log's head is sealed after.
+
+    Reading is logged too: once an hour for each person, verb and subject, and only where it is not part of another
+    verb, so that the log says who saw what without drowning in it.
+    """
+    depth = _depth.set(_depth.get() + 1)
     try:
         policy.check(actor, verb)
         yield
+        if verb in READS and _depth.get() == 1:
+            _saw(wb, actor, verb, study, subject)
     except Refused as error:
         facts = {name: str(value) for name, value in error.facts.items()}
         denied = event(actor, verb, study=study, subject=subject, outcome="denied", reason=error.code, payload=facts)
@@ -123,7 +146,17 @@ def acting(
             pass
         raise
     finally:
+        _depth.reset(depth)
         wb.seal()
+
+
+def _saw(wb: Workbench, actor: Actor, verb: str, study: str | None, subject: str | None) -> None:
+    key, moment = (actor.name, verb, subject), time.monotonic()
+    if moment < wb.seen.get(key, 0.0):
+        return
+    with wb.store.write(event(actor, verb, study=study, subject=subject)):
+        pass
+    wb.seen[key] = moment + READ_SECONDS
 
 
 @contextmanager

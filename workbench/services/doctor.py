@@ -8,13 +8,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
 
 from sqlalchemy import select
 
-from workbench.governance import audit
 from workbench.kernel.errors import UserError
 from workbench.kernel.settings import Settings
 from workbench.repository import releases
+from workbench.services.auditing import verdict_of
 from workbench.services.context import Workbench, open_workbench
 from workbench.store import documents, files, migrate
 from workbench.store.tables import intents
@@ -70,11 +71,12 @@ def _home(wb: Workbench) -> Iterator[Finding]:
     yield from _log(wb)
     yield from _releases(wb)
     yield from _extracts(wb)
+    yield from _made(wb)
+    yield from _secrets(wb)
 
 
 def _log(wb: Workbench) -> Iterator[Finding]:
-    heads = [audit.read_head(wb.head_file)] if wb.head_file.exists() else []
-    verdict = audit.verify(wb.store, heads, wb.keys.signing_key().public_key())
+    verdict = verdict_of(wb)
     facts = {"entries": str(verdict.entries), "seq": str(verdict.first_bad or ""), "problem": verdict.problem or ""}
     yield Finding("audit", verdict.sound, facts)
     with wb.store.read() as connection:
@@ -103,3 +105,31 @@ def _extracts(wb: Workbench) -> Iterator[Finding]:
                 if not (folder / file["path"]).is_file() or files.sha256_file(folder / file["path"]) != file["sha256"]
             ]
             yield Finding("extract_sound", not broken, {"extract": document.id, "files": ", ".join(broken)})
+
+
+def _made(wb: Workbench) -> Iterator[Finding]:
+    """Check that each listed feature set and model lies whole below its extract."""
+    with wb.store.read() as connection:
+        ids = {document.digest: document.id for document in documents.every(connection, "extract")}
+        for kind, folder_name in (("features", "features"), ("model", "models")):
+            for document in documents.every(connection, kind):
+                place = wb.settings.extracts / ids[document.body["extract"]] / folder_name / document.id
+                broken = [name for name in _files_of(kind, document.body) if not (place / name).is_file()]
+                if kind == "model" and not broken:
+                    wanted = document.body["evaluation_digest"]
+                    broken = [] if files.sha256_file(place / "evaluation.json") == wanted else ["evaluation.json"]
+                yield Finding("made_sound", not broken, {"id": document.id, "files": ", ".join(broken)})
+
+
+def _files_of(kind: str, body: dict[str, Any]) -> list[str]:
+    if kind == "model":
+        return ["manifest.json", "model.skops", "evaluation.json", "card.fr.md", "card.en.md"]
+    return ["manifest.json", *(file["path"] for table in body["tables"] for file in table["files"])]
+
+
+def _secrets(wb: Workbench) -> Iterator[Finding]:
+    """Check that what was revoked cannot be opened any more."""
+    with wb.store.read() as connection:
+        revoked = {s.study for s in documents.states_of(connection, "extract") if s.state == "revoked" and s.study}
+    for study in sorted(revoked):
+        yield Finding("secret_gone", wb.keys.is_gone(study, "data"), {"study": study})

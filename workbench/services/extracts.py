@@ -15,7 +15,7 @@ from workbench.extracts.build import build_extract
 from workbench.extracts.read import read_tables
 from workbench.extracts.select import last_date
 from workbench.governance import lifecycle, policy
-from workbench.governance.actors import Actor, Role
+from workbench.governance.actors import Actor
 from workbench.kernel import clock
 from workbench.kernel.digest import digest_manifest, short
 from workbench.kernel.errors import Refused
@@ -23,12 +23,12 @@ from workbench.kernel.progress import Progress, silent
 from workbench.repository.releases import Release
 from workbench.services import cohorts, requests, studies
 from workbench.services.context import Workbench, acting, destroy_revoked, event, working
+from workbench.services.expiry import expire
 from workbench.services.releases import verified_release
 from workbench.services.requests import RequestView
 from workbench.store import documents, making
 from workbench.store.documents import State
-
-SYSTEM = "workbench"
+from workbench.store.store import Write
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,21 @@ def run_extract(wb: Workbench, actor: Actor, ref: str, progress: Progress = sile
                     digest = write.event.after or ""
                     job.result_digest = digest
                     write.event.before = manifest["approval"]
+                    # Revoked, expired or decided anew while it was made: then nothing of it is delivered.
+                    seen = State("request", request.id, request.digest, request.study, request.state,
+                                 request.expires_on, request.changed_at)  # fmt: skip
+                    documents.check_unchanged(write, seen, "request", request.id)
+                    _check_study(write, request)
                     expires = request.expires_on
                     documents.set_state(write, State("extract", extract_id, digest, request.study, "open", expires, ""))
                     documents.move_state(write, "request", request.id, state)
     return show_extract(wb, actor, extract_id)
+
+
+def _check_study(write: Write, request: RequestView) -> None:
+    state = documents.state(write.connection, "study", request.study)
+    if state is None or state.state != "open" or state.digest != request.document["protocol"]:
+        raise Refused("services.protocol_changed", study=request.study)
 
 
 def _already(wb: Workbench, request: RequestView) -> str | None:
@@ -104,9 +115,9 @@ def _build(wb: Workbench, request: RequestView, made: making.Making, report: Pro
         release_tables=tables,
         release_digest=release.digest,
         cut_off=_cut_off(tables),
-        cohort=cohorts.rows_of(wb, request.cohort),
+        cohort=cohorts.rows_of(wb, request.cohort.digest),
         cohort_digest=request.cohort.digest,
-        outcomes={o.body["name"]: (o.digest, cohorts.rows_of(wb, o)) for o in request.outcomes},
+        outcomes={o.name: (o.digest, cohorts.rows_of(wb, o.digest)) for o in request.outcomes},
         protocol=request.protocol,
         request=request.document,
         approval=request.approval.body,
@@ -133,7 +144,7 @@ def _release_of(wb: Workbench, request: RequestView) -> Release:
 def list_extracts(wb: Workbench, actor: Actor) -> list[ExtractView]:
     """Return the extracts of the studies that the actor may know of, the latest change first."""
     with acting(wb, actor, "extract.read"):
-        _expire(wb)
+        expire(wb)
         mine = {study.id for study in studies.list_studies(wb, actor)}
         with wb.store.read() as connection:
             states = [s for s in documents.states_of(connection, "extract") if s.study in mine]
@@ -143,10 +154,11 @@ def list_extracts(wb: Workbench, actor: Actor) -> list[ExtractView]:
 
 def show_extract(wb: Workbench, actor: Actor, ref: str) -> ExtractView:
     """Return one extract by id or digest; raises `store.no_document` where it is absent or not the actor's to see."""
-    for view in list_extracts(wb, actor):
-        if ref in (view.id, view.digest):
-            return view
-    raise Refused("store.no_document", ref=ref)
+    with acting(wb, actor, "extract.read", subject=ref):
+        for view in list_extracts(wb, actor):
+            if ref in (view.id, view.digest):
+                return view
+        raise Refused("store.no_document", ref=ref)
 
 
 def _view(state: State, document: documents.Document) -> ExtractView:
@@ -160,20 +172,6 @@ def _view(state: State, document: documents.Document) -> ExtractView:
         made_at=document.made_at,
         expires_on=state.expires_on,
     )
-
-
-def _expire(wb: Workbench) -> None:
-    """Close what is past its day; the workbench itself is the owner of this transition."""
-    today = clock.today().isoformat()
-    with wb.store.read() as connection:
-        late = [
-            s for kind in ("extract", "request") for s in documents.states_of(connection, kind)
-            if s.expires_on and s.expires_on < today and s.state in {"open", "approved", "run"}
-        ]  # fmt: skip
-    system = Actor(SYSTEM, Role.DATA_STEWARD, SYSTEM)
-    for state in late:
-        with wb.store.write(event(system, f"{state.kind}.expire", study=state.study, subject=state.id)) as write:
-            documents.move_state(write, state.kind, state.id, "expired")
 
 
 def open_tables(wb: Workbench, actor: Actor, ref: str) -> tuple[ExtractView, dict[str, pl.DataFrame], bytes]:

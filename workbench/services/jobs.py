@@ -47,7 +47,9 @@ def submit(wb: Workbench, actor: Actor, verb: str, args: Mapping[str, Any]) -> i
         "WORKBENCH_MLRUNS": str(settings.mlruns),
     }
     settings.jobs.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (settings.jobs / f"{job_id}.log").open("w", encoding="utf-8") as log:
+    path = settings.jobs / f"{job_id}.log"
+    path.touch(mode=0o600)
+    with path.open("w", encoding="utf-8") as log:
         subprocess.Popen(
             [sys.executable, "-m", "workbench.services.worker", str(settings.home), str(job_id)],
             env=environment,

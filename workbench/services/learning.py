@@ -13,7 +13,7 @@ from workbench.features.build import features_id
 from workbench.features.design import default_design, read_design
 from workbench.governance.actors import Actor
 from workbench.kernel.digest import digest_document, short
-from workbench.kernel.errors import InvalidInput, Refused
+from workbench.kernel.errors import InvalidInput, Refused, Unavailable
 from workbench.kernel.progress import Progress, part, silent
 from workbench.kernel.text import LANGS, Lang
 from workbench.services import extracts, requests, studies
@@ -64,7 +64,7 @@ def design_for(wb: Workbench, actor: Actor, extract_ref: str) -> dict[str, Any]:
         raise InvalidInput("learning.no_outcome", extract=view.id)
     delivered = {table["name"] for table in view.manifest["tables"]}
     domains = [name for name in default_design("target", "outcome")["domains"] if name in delivered]
-    return default_design(request.cohort.body["name"], request.outcomes[0].body["name"], domains)
+    return default_design(request.cohort.name, request.outcomes[0].name, domains)
 
 
 def _id_of(wb: Workbench, digest: str) -> str:
@@ -176,10 +176,11 @@ def list_models(wb: Workbench, actor: Actor) -> list[ModelView]:
 
 def show_model(wb: Workbench, actor: Actor, ref: str) -> ModelView:
     """Return one model by id or digest."""
-    for view in list_models(wb, actor):
-        if ref in (view.id, view.digest):
-            return view
-    raise Refused("store.no_document", ref=ref)
+    with acting(wb, actor, "model.read", subject=ref):
+        for view in list_models(wb, actor):
+            if ref in (view.id, view.digest):
+                return view
+        raise Refused("store.no_document", ref=ref)
 
 
 def _visible(wb: Workbench, actor: Actor, kind: str) -> list[Document]:
@@ -206,6 +207,8 @@ def _features(wb: Workbench, document: Document) -> FeaturesView:
 def _model(wb: Workbench, document: Document) -> ModelView:
     extract = _id_of(wb, document.body["extract"])
     folder = _models(wb, extract) / document.id
+    if not all((folder / name).is_file() for name in ("evaluation.json", *(f"card.{lang}.md" for lang in LANGS))):
+        raise Unavailable("learning.model_incomplete", model=document.id)
     return ModelView(
         id=document.id,
         digest=document.digest,

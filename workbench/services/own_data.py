@@ -18,6 +18,11 @@ from workbench.engines.base import Engine
 from workbench.engines.duckdb import DuckDBEngine
 from workbench.kernel.errors import InvalidInput, Refused, Unavailable, UserError
 from workbench.kernel.progress import Progress, silent
+from workbench.kernel.settings import load_settings
+from workbench.store import files
+
+HOME_MARKS = ("app.sqlite", "load.lock", "master.key")
+"""Files that tell a home or a key folder, whoever named it how."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ def _files(database: str, engine: str) -> Engine:
     path = Path(database).absolute()
     if not path.exists():
         raise InvalidInput("own.no_database", database=database)
-    if any((folder / "app.sqlite").exists() for folder in (path, *path.parents)):
+    if any(_in_a_home(place) for place in (path, *path.glob("*.parquet"))):
         raise Refused("own.home_files", database=database)
     if path.is_file():
         if engine == "spark":
@@ -92,23 +97,36 @@ def _files(database: str, engine: str) -> Engine:
     return _spark(tables) if engine == "spark" else DuckDBEngine.over_parquet(tables)
 
 
+def _in_a_home(path: Path) -> bool:
+    """Answer whether a path, its links followed, lies in a home or its keys: any home's, or the one in use here."""
+    place = path.resolve()
+    here = load_settings()
+    if any(place.is_relative_to(folder.resolve()) for folder in (here.home, here.keys)):
+        return True
+    return any((folder / mark).exists() for folder in (place, *place.parents) for mark in HOME_MARKS)
+
+
 def generate_own(
     engine: Engine, definitions: Mapping[str, Definition], out: Path, progress: Progress = silent
 ) -> OwnRows:
     """Generate definitions in one batch and write their rows to `out` (.parquet or .csv), whole or not at all."""
+    check_out(out)
     made = generate(engine, definitions, progress)
-    aside = out.with_name(f".{out.name}.partial")
-    try:
+    with files.writing(out) as aside:
         if out.suffix == ".csv":
             pyarrow.csv.write_csv(made.rows, aside)
         else:
             pq.write_table(made.rows, aside, compression="zstd")
-        aside.replace(out)
-    except OSError as error:
-        raise InvalidInput("own.cannot_write", file=str(out)) from error
-    finally:
-        aside.unlink(missing_ok=True)
     return _counted(made.rows, definitions, made.failed)
+
+
+def check_out(out: Path) -> None:
+    """Check where rows are to go, before anything runs: `Refused` for a home's files, `InvalidInput` for a folder that
+    is not there or a kind of file that is not .parquet or .csv."""
+    if out.suffix not in {".parquet", ".csv"} or not out.absolute().parent.is_dir() or out.is_dir():
+        raise InvalidInput("own.cannot_write", file=str(out))
+    if _in_a_home(out):
+        raise Refused("own.home_files", database=str(out))
 
 
 def count_own(engine: Engine, definitions: Mapping[str, Definition]) -> OwnRows:

@@ -67,7 +67,10 @@ def sign_in(wb: Workbench, name: str) -> Actor:
 
 def system_user() -> str:
     """Return the operating system's user of this process: asked of the system, since an environment can be written."""
-    return pwd.getpwuid(os.getuid()).pw_name
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container may run under a number that has no name
+        return f"uid-{os.getuid()}"
 
 
 def _known(wb: Workbench) -> str:
@@ -80,8 +83,11 @@ def first_steward(wb: Workbench) -> Actor:
         return acting_as(wb, None)
     user = system_user()
     steward = Actor(user, Role.DATA_STEWARD, user)
-    _keep(wb, steward, Person(user, user, Role.DATA_STEWARD, user))
-    return steward
+    person = {"name": user, "display": user, "role": Role.DATA_STEWARD.value, "os_user": user}
+    with wb.store.write(event(steward, "user.manage", subject=user, payload={"first": True, "os_user": user})) as write:
+        if write.connection.execute(select(users.c.name).limit(1)).first() is None:
+            write.connection.execute(insert(users).values(person))
+    return acting_as(wb, None)
 
 
 def add_person(wb: Workbench, actor: Actor, person: Person) -> Person:
@@ -97,7 +103,14 @@ def add_person(wb: Workbench, actor: Actor, person: Person) -> Person:
 
 
 def _keep(wb: Workbench, actor: Actor, person: Person) -> None:
-    payload = {"user": person.name, "role": person.role.value}
+    before = next((other for other in people(wb) if other.name == person.name), None)
+    payload = {
+        "user": person.name,
+        "role": person.role.value,
+        "os_user": person.os_user,
+        "role_before": before.role.value if before else None,
+        "os_user_before": before.os_user if before else None,
+    }
     with wb.store.write(event(actor, "user.manage", subject=person.name, payload=payload)) as write:
         write.connection.execute(delete(users).where(users.c.name == person.name))
         row = {"name": person.name, "display": person.display, "role": person.role.value, "os_user": person.os_user}

@@ -63,8 +63,8 @@ def list_releases(wb: Workbench, actor: Actor) -> list[ReleaseView]:
     with acting(wb, actor, "release.read"):
         with wb.store.read() as connection:
             known = documents.every(connection, "release")
-        now = releases.current(wb.settings.releases)
-        return [_view(document, now.id if now else None) for document in known]
+        now = releases.pointer(wb.settings.releases)
+        return [_view(document, now) for document in known]
 
 
 def show_release(wb: Workbench, actor: Actor, ref: str) -> ReleaseView:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from workbench.governance import lifecycle, policy, protocols
 from workbench.governance.actors import Actor
@@ -14,7 +14,9 @@ from workbench.kernel import clock
 from workbench.kernel.digest import digest_document, short
 from workbench.kernel.errors import InvalidInput, Refused
 from workbench.services import studies
+from workbench.services.cohorts import CohortRef, reference
 from workbench.services.context import Workbench, acting, event
+from workbench.services.expiry import expire
 from workbench.services.studies import StudyView
 from workbench.store import documents
 from workbench.store.documents import Document, State
@@ -39,12 +41,13 @@ class RequestView:
     document: dict[str, Any]
     protocol: dict[str, Any]
     columns: dict[str, Columns]
-    cohort: Document
-    outcomes: tuple[Document, ...]
+    cohort: CohortRef
+    outcomes: tuple[CohortRef, ...]
     requester: str
     made_at: str
     approval: Document | None
     expires_on: str | None
+    changed_at: str
 
 
 def file_request(wb: Workbench, actor: Actor, study: str, asked: Mapping[str, Any]) -> RequestView:
@@ -54,6 +57,7 @@ def file_request(wb: Workbench, actor: Actor, study: str, asked: Mapping[str, An
     name `outcome_period`. Raises `Refused` or `InvalidInput` where a check fails; then nothing is kept.
     """
     with acting(wb, actor, "request.create", study=study):
+        _check_kinds(asked)
         view = studies.show_study(wb, actor, study)
         if view.state != "open":
             raise Refused("services.study_not_open", study=study, state=view.state)
@@ -66,6 +70,15 @@ def file_request(wb: Workbench, actor: Actor, study: str, asked: Mapping[str, An
         if known is None:
             _file(wb, actor, request_id, document)
     return show_request(wb, actor, request_id)
+
+
+def _check_kinds(asked: Mapping[str, Any]) -> None:
+    """Check what is read before the request's schema can be: the names of the cohorts."""
+    outcomes: Any = asked.get("outcomes", [])
+    if not isinstance(asked.get("cohort", ""), str) or not isinstance(outcomes, list):
+        raise InvalidInput("services.request_cohorts")
+    if not all(isinstance(outcome, str) for outcome in cast("list[object]", outcomes)):
+        raise InvalidInput("services.request_cohorts")
 
 
 def _document(wb: Workbench, actor: Actor, study: StudyView, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,16 +100,19 @@ def _document(wb: Workbench, actor: Actor, study: StudyView, asked: Mapping[str,
 
 
 def _version(wb: Workbench, ref: str, study: StudyView) -> Document:
-    """Return the cohort version meant by an id, a digest or a name, on the study's own release."""
+    """Return the cohort version meant by an id, a digest or a name, on the study's own release.
+
+    A name that stands for different definitions means none of them: raises `services.cohort_ambiguous`.
+    """
     with wb.store.read() as connection:
         versions = documents.every(connection, "cohort_version")
-    for version in reversed(versions):
-        if (
-            ref in (version.id, version.digest, version.body["name"])
-            and version.body["release"] == study.protocol["release"]
-        ):
-            return version
-    raise InvalidInput("services.no_cohort_version", ref=ref)
+    here = [version for version in versions if version.body["release"] == study.protocol["release"]]
+    meant = [v for v in here if ref in (v.id, v.digest)] or [v for v in here if ref == v.body["name"]]
+    if not meant:
+        raise InvalidInput("services.no_cohort_version", ref=ref)
+    if len({version.body["definition_digest"] for version in meant}) > 1:
+        raise InvalidInput("services.cohort_ambiguous", ref=ref, ids=", ".join(version.id for version in meant))
+    return meant[-1]
 
 
 def _file(wb: Workbench, actor: Actor, request_id: str, document: dict[str, Any]) -> None:
@@ -142,6 +158,7 @@ def decide(
 def _decide(
     wb: Workbench, actor: Actor, view: RequestView, document: dict[str, Any], state: str, expires_on: str | None
 ) -> None:
+    seen = State("request", view.id, view.digest, view.study, view.state, view.expires_on, view.changed_at)
     facts: dict[str, Any] = {
         "study": view.study,
         "subject": view.id,
@@ -150,6 +167,7 @@ def _decide(
         "payload": {"decision": document["decision"], "auth_time": clock.timestamp(), "expires_on": expires_on},
     }
     with wb.store.write(event(actor, "request.decide", **facts)) as write:
+        documents.check_unchanged(write, seen, "request", view.id)
         approval_id = f"app-{short(digest_document(document))}"
         write.event.after = documents.put(write, "approval", approval_id, document, study=view.study)
         documents.set_state(write, State("request", view.id, view.digest, view.study, state, expires_on, ""))
@@ -158,6 +176,7 @@ def _decide(
 def list_requests(wb: Workbench, actor: Actor) -> list[RequestView]:
     """Return the requests of the studies that the actor may know of, the latest change first."""
     with acting(wb, actor, "request.read"):
+        expire(wb)
         mine = {study.id for study in studies.list_studies(wb, actor)}
         with wb.store.read() as connection:
             states = [s for s in documents.states_of(connection, "request") if s.study in mine]
@@ -186,12 +205,13 @@ def _view(wb: Workbench, state: State) -> RequestView:
         document=body,
         protocol=protocol,
         columns=protocols.delivered_columns(body["tables"], protocol["tables"]),
-        cohort=named["cohort"],
-        outcomes=tuple(named[path] for path in sorted(named) if path.startswith("outcomes.")),
+        cohort=reference(named["cohort"]),
+        outcomes=tuple(reference(named[f"outcomes.{place}"]) for place in range(len(body["outcomes"]))),
         requester=body["requester"],
         made_at=document.made_at,
         approval=answers[-1] if answers else None,
         expires_on=state.expires_on,
+        changed_at=state.changed_at,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,9 @@ from workbench.services.context import Workbench, acting, event
 from workbench.services.releases import current_release
 from workbench.store import documents
 from workbench.store.documents import Document, State
+
+ID = re.compile(r"^(rel|coh|req|app|ext|des|fea|mod)-")
+"""What ids look like: a study must not be taken for one."""
 
 CURRENT = "current"
 """In a protocol file, the word for the current release; the stored protocol names its digest."""
@@ -52,13 +56,27 @@ def create_study(wb: Workbench, actor: Actor, protocol: Mapping[str, Any]) -> St
             now = documents.state(connection, "study", study)
         if now and now.digest == digest:
             return show_study(wb, actor, study)
-        if now and now.state != "draft":
-            raise Refused("services.study_exists", study=study, state=now.state)
+        _check_replaceable(wb, actor, study, now)
         with wb.store.write(event(actor, "study.create", study=study, subject=study)) as write:
+            documents.check_unchanged(write, now, "study", study)
             write.event.before = now.digest if now else document["release"]
             write.event.after = documents.put(write, "protocol", study, document, study=study)
             documents.set_state(write, State("study", study, digest, study, "draft", None, ""))
     return show_study(wb, actor, study)
+
+
+def _check_replaceable(wb: Workbench, actor: Actor, study: str, now: State | None) -> None:
+    """Check that a draft is the actor's own to replace, and that a new name cannot be taken for an id."""
+    if ID.match(study):
+        raise InvalidInput("services.study_name", study=study)
+    if now is None:
+        return
+    if now.state != "draft":
+        raise Refused("services.study_exists", study=study, state=now.state)
+    with wb.store.read() as connection:
+        draft = documents.find(connection, now.digest)
+    if draft and not policy.is_member(actor, draft.body):
+        raise Refused("services.study_exists", study=study, state=now.state)
 
 
 def _check_release(wb: Workbench, digest: str) -> None:
@@ -75,7 +93,12 @@ def open_study(wb: Workbench, actor: Actor, study: str, *, protocol_digest: str,
             raise Refused("services.protocol_changed", study=study)
         policy.check_other_person(view.owner, actor.name)
         state = lifecycle.check_transition("study", view.state, "open", actor.role, reason)
+        with wb.store.read() as connection:
+            seen = documents.state(connection, "study", study)
+        if seen is None or seen.digest != protocol_digest or seen.state != view.state:
+            raise Refused("services.protocol_changed", study=study)
         with wb.store.write(event(actor, "study.open", study=study, subject=study, reason=reason)) as write:
+            documents.check_unchanged(write, seen, "study", study)
             write.event.before = write.event.after = view.digest
             documents.move_state(write, "study", study, state)
     return show_study(wb, actor, study)

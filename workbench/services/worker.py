@@ -24,6 +24,9 @@ def main(home: str, job_id: str) -> int:
     except UserError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except Exception as error:
+        sys.stderr.write(f"{type(error).__name__}\n")
+        return 1
     finally:
         wb.close()
     return 0

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from workbench.kernel import clock
 from workbench.kernel.digest import digest_document, digest_manifest
-from workbench.kernel.errors import InvalidInput
+from workbench.kernel.errors import InvalidInput, Refused
 from workbench.store.store import Write
 from workbench.store.tables import documents, links, states
 
@@ -159,6 +159,15 @@ def set_state(write: Write, new: State) -> None:
             changed_at=clock.timestamp(),
         )
     )
+
+
+def check_unchanged(write: Write, seen: State | None, kind: str, state_id: str) -> None:
+    """Check, inside the writing transaction, that something stands where it was when it was judged.
+
+    Between judging and writing another person may have decided: raises `Refused` (`store.changed_meanwhile`).
+    """
+    if state(write.connection, kind, state_id) != seen:
+        raise Refused("store.changed_meanwhile", id=state_id)
 
 
 def move_state(write: Write, kind: str, state_id: str, to: str) -> None:

@@ -31,16 +31,25 @@ def sha256_file(path: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file whole or not at all; an existing file is replaced, readers see the old or the new one.
+    """Write a UTF-8 text file as `writing` does."""
+    with writing(path) as aside, aside.open("w", encoding="utf-8", newline="") as stream:
+        stream.write(text)
 
-    Raises `Unavailable` (`files.disk_full`, `files.read_only`).
+
+@contextmanager
+def writing(path: Path) -> Generator[Path]:
+    """Yield a file aside (0600); when the block ends well it is synced and renamed to `path`.
+
+    An existing file is replaced; readers see the old or the new one, whole. Raises `Unavailable` (`files.disk_full`,
+    `files.read_only`), `Refused` (`files.exists`) where `path` is a folder.
     """
     with user_errors(path):
+        if path.is_dir():
+            raise Refused("files.exists", place=str(path))
         path.parent.mkdir(parents=True, exist_ok=True)
         aside, lock = _claim(path, folder=False)
         try:
-            with aside.open("w", encoding="utf-8", newline="") as stream:
-                stream.write(text)
+            yield aside
             sync(aside)
             aside.replace(path)
             sync(path.parent)

@@ -87,7 +87,7 @@ def queue(store: Store, actor: str, verb: str, args: Mapping[str, Any]) -> int:
 @contextmanager
 def running(store: Store, folder: Path, job_id: int) -> Generator[Job]:
     """Run the block as a job: its lock held, its end recorded, whichever way it ends."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with lock_file(folder, job_id).open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         _set(store, job_id, state="running", pid=os.getpid(), heartbeat=clock.timestamp())
@@ -104,8 +104,10 @@ def running(store: Store, folder: Path, job_id: int) -> Generator[Job]:
             # The kind of a bug only: its text may quote data.
             _set(store, job_id, state="failed", error=type(error).__name__)
             raise
-        _set(store, job_id, state="done", share=1000, result_digest=job.result_digest)
-    lock_file(folder, job_id).unlink(missing_ok=True)
+        else:
+            _set(store, job_id, state="done", share=1000, result_digest=job.result_digest)
+        finally:
+            lock_file(folder, job_id).unlink(missing_ok=True)
 
 
 def _set(store: Store, job_id: int, **values: object) -> None:
@@ -128,6 +130,14 @@ def try_lock(path: Path) -> IO[str] | None:
         held.close()
         return None
     return held
+
+
+@contextmanager
+def locked(path: Path) -> Generator[None]:
+    """Hold a lock file for the block, waiting for whoever holds it."""
+    with path.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 def dead(store: Store, folder: Path) -> list[int]:

@@ -29,6 +29,7 @@ class Making:
         self.store, self.root, self.event, self.intent = store, root, event, intent
         self.folder = root / f".partial-{intent}"
         self.published = False
+        self.target: str | None = None
 
     @contextmanager
     def publish(self, kind: str, document_id: str, body: Mapping[str, Any], *, inner: str = "") -> Generator[Write]:
@@ -41,6 +42,7 @@ class Making:
         if not final.exists():
             files.sync_tree(source)
             # Named before the rename: a process that dies between the two leaves a folder that recovery can find.
+            self.target = document_id
             with self.store.bookkeeping() as connection:
                 connection.execute(update(intents).where(intents.c.id == self.intent).values(target=document_id))
             source.rename(final)
@@ -70,6 +72,7 @@ def making(store: Store, job: jobs.Job, root: Path, event: Event) -> Generator[M
             yield made
     except BaseException as error:
         if not made.published:
+            _remove_unlisted(store, root, made.target)
             _abort(store, made.folder, event, intent, error.code if isinstance(error, UserError) else "error")
         raise
 
@@ -83,6 +86,14 @@ def _abort(store: Store, partial: Path, event: Event, intent: int, reason: str) 
 
 def recover(store: Store, job_folder: Path) -> list[str]:
     """Clean up after processes that died: remove what they left half made, write `aborted`, return the verbs."""
+    guard = jobs.try_lock(job_folder / "recovery.lock")
+    if guard is None:  # another process is at it
+        return []
+    with guard:
+        return _recover(store, job_folder)
+
+
+def _recover(store: Store, job_folder: Path) -> list[str]:
     recovered: list[str] = []
     for job_id in jobs.dead(store, job_folder):
         with store.read() as connection:
@@ -102,5 +113,6 @@ def _remove_unlisted(store: Store, root: Path, target: str | None) -> None:
         return
     with store.read() as connection:
         listed = documents.find(connection, target)
-    if listed is None:
+        makers = connection.execute(select(intents.c.id).where(intents.c.target == target)).all()
+    if listed is None and len(makers) <= 1:  # a second maker of the same content still needs it
         shutil.rmtree(root / target, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from workbench.kernel.errors import Unavailable
@@ -21,13 +22,15 @@ def sqlite_path(url: str) -> Path:
 
 
 def create(path: Path) -> None:
-    """Make an empty store aside and rename it into place, so that a killed creation leaves none."""
+    """Make an empty store aside and link it into place: a killed creation leaves none, a second one replaces none."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     aside = path.with_name(f".{path.name}.partial-{os.getpid()}")
     aside.unlink(missing_ok=True)
     aside.touch(mode=0o600)
     _upgrade(aside)
-    aside.rename(path)
+    with suppress(FileExistsError):
+        os.link(aside, path)
+    aside.unlink()
 
 
 def bring_up_to_date(path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from workbench.governance.deliverable import deliverable
-from workbench.governance.disclosure import shown as as_shown
 from workbench.services.requests import RequestView
 from workbench.ui.parts.words import named, shown
 from workbench.ui.state import t
@@ -17,7 +16,7 @@ def before_delivery(view: RequestView) -> list[str]:
     delivered = {table: columns.delivered for table, columns in view.columns.items()}
     quasi = [column for column in QUASI if column in delivered.get("person", ())]
     histories = [table for table, columns in delivered.items() if table != "person" and _has(table, columns, "concept")]
-    said = [t("risk_persons", persons=shown(as_shown(view.cohort.body["rows"]["persons"])))]
+    said = [t("risk_persons", persons=shown(view.cohort.persons))]
     if quasi:
         said.append(t("risk_quasi", columns=", ".join(named("column", column) for column in quasi)))
     if histories:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from workbench.governance.disclosure import shown as as_shown
 from workbench.governance.protocols import Columns
+from workbench.services.cohorts import CohortRef
 from workbench.services.requests import RequestView
 from workbench.ui.parts.markup import Html, badge, facts, join, paragraph, table, tag
 from workbench.ui.parts.words import moment, named, period, person, shown, withheld_reason
-from workbench.ui.state import t
+from workbench.ui.state import pick, t
 
 STEPS = ("filed", "checked", "approved", "run", "expired")
 """The way of a request that goes well, as `lifecycle` has it."""
@@ -36,14 +36,22 @@ def request_facts(view: RequestView) -> Html:
         (t("request_by"), t("made_by_at", who=person(view.requester), when=moment(view.made_at))),
         (
             t("request_cohort"),
-            join([view.cohort.body["title"], " (", shown(as_shown(view.cohort.body["rows"]["persons"])), ")"]),
+            join([view.cohort.title, " (", shown(view.cohort.persons), ")"]),
         ),
-        (t("request_outcomes"), ", ".join(outcome.body["title"] for outcome in view.outcomes) or "–"),
+        (t("request_cohort_says"), cohort_words(view.cohort)),
+        (t("request_outcomes"), join([cohort_words(outcome, outcome.title) for outcome in view.outcomes]) or "–"),
         (t("request_period"), _periods(view, "period")),
         (t("request_outcome_period"), _periods(view, "outcome_period")),
         (t("request_why"), tag("q", view.document["why_not_aggregate"])),
     ]
     return facts(lines)
+
+
+def cohort_words(cohort: CohortRef, title: str = "") -> Html:
+    """Return what a cohort version says, which one it is and who made it: a name alone could stand for another."""
+    said = pick(cohort.sentence)
+    which = t("cohort_which", id=cohort.id, who=person(cohort.author))
+    return tag("p", join([*([tag("strong", title), " : "] if title else []), said, " ", tag("small", which)]))
 
 
 def _periods(view: RequestView, name: str) -> str:

@@ -44,7 +44,7 @@ def draw(actor: Actor) -> None:
 
 
 def _entries(asked: list[RequestView], made: list[ExtractView]) -> list[Entry]:
-    titles = {view.digest: str(view.cohort.body["title"]) for view in asked}
+    titles = {view.digest: view.cohort.title for view in asked}
     found = [
         Entry(
             view.id, titles.get(view.manifest["request"], view.id), view.id, state_badge("extract", view.state),

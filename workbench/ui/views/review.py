@@ -47,13 +47,11 @@ def _entries(drafts: list[StudyView], waiting: list[RequestView], past: list[Req
         for view in drafts
     ]
     found += [
-        Entry(
-            view.id, str(view.cohort.body["title"]), f"{view.id} · {person(view.requester)}", None, t("review_waiting")
-        )
+        Entry(view.id, view.cohort.title, f"{view.id} · {person(view.requester)}", None, t("review_waiting"))
         for view in waiting
     ]
     return found + [
-        Entry(view.id, str(view.cohort.body["title"]), view.id, state_badge("request", view.state), t("review_past"))
+        Entry(view.id, view.cohort.title, view.id, state_badge("request", view.state), t("review_past"))
         for view in past
     ]
 

@@ -1,0 +1,178 @@
+"""Why one person is in a cohort or not: rule by rule, with days from the entry event, read from the plan's own tables.
+
+What it returns is about one person: who may see it, and whether the anchor date is shown, is governance's matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+
+from workbench.cohorts.circe import Definition
+from workbench.cohorts.compile import INDEX, CohortScript, Script, compile_batch
+from workbench.cohorts.compile_criteria import Workshop
+from workbench.cohorts.compile_groups import judge, matching
+from workbench.cohorts.generate import clean, plans_of, prepare
+from workbench.cohorts.plan import Demographics, Group, Match, Plan
+from workbench.cohorts.survey import survey
+from workbench.cohorts.why_words import Criterion, EntryEvent, Explanation, RuleVerdict
+from workbench.engines import sql
+from workbench.engines.base import Engine, Step
+from workbench.kernel.progress import silent
+
+_PERSON, _ENTRIES, _QUALIFIED = "why_person", "why_entries", "why_qualified"
+_MOST_DAYS = 20
+
+
+def why(engine: Engine, definition: Definition, person_id: int) -> Explanation:
+    """Return why a person is in a cohort or not, for every observed entry event of the person.
+
+    The cohort is run as a whole, then its tables are read for that person. Raises InvalidInput where the definition
+    cannot be run, Unavailable or Stopped as engines do. A person that the data lack has no entry event.
+    """
+    plans, failed = plans_of(engine, {definition.name: definition}, None)
+    for error in failed.values():
+        raise error
+    script = compile_batch(plans)
+    question = _Question(engine, plans[definition.name], script, script.cohorts[definition.name])
+    try:
+        prepare(engine, script, silent)
+        for step in question.cohort.steps:
+            question.make(step)
+        return question.answer(person_id)
+    finally:
+        for name in question.made:
+            engine.drop(name)
+        clean(engine, script)
+
+
+@dataclass
+class _Question:
+    engine: Engine
+    plan: Plan
+    script: Script
+    cohort: CohortScript
+
+    def __post_init__(self) -> None:
+        self.made: list[str] = []
+        self.workshop = Workshop(survey([self.plan]))
+
+    def make(self, step: Step) -> None:
+        self.made.append(step.name)
+        self.engine.materialise(step)
+
+    def answer(self, person_id: int) -> Explanation:
+        self.made.append(_PERSON)
+        self.engine.load(_PERSON, pa.table({"person_id": pa.array([person_id], pa.int64())}))
+        self._cut(_ENTRIES, self.cohort.observed)
+        self._cut(_QUALIFIED, self.cohort.qualified)
+        seen = sorted(self._rows(_ENTRIES), key=lambda row: (row["start_date"], row["event_id"]))
+        anchor: date | None = seen[0]["start_date"] if seen else None
+        additional = self._verdicts(_ENTRIES, [self.plan.additional] if self.plan.additional else [], "why_a")
+        rules = self._verdicts(_QUALIFIED, [rule.group for rule in self.plan.rules], "why_r")
+        qualified = {row["event_id"] for row in self._rows(_QUALIFIED)}
+        included = {row["event_id"] for row in self._rows(self.cohort.included)}
+        entries = tuple(
+            EntryEvent(
+                day=(row["start_date"] - seen[0]["start_date"]).days,
+                observed_before=(row["start_date"] - row["op_start_date"]).days,
+                observed_after=(row["op_end_date"] - row["start_date"]).days,
+                additional=next(iter(additional.get(row["event_id"], ())), None),
+                qualified=row["event_id"] in qualified,
+                rules=self._named(rules.get(row["event_id"], ())),
+                included=row["event_id"] in included,
+            )
+            for row in seen
+        )
+        return Explanation(
+            events_with_codes=self._count(self.cohort.codes.copy()),
+            events_with_attributes=self._count(self.cohort.entries.copy()),
+            entries=entries,
+            periods=tuple(self._periods(anchor)) if anchor is not None else (),
+            anchor=anchor,
+        )
+
+    def _named(self, rules: Sequence[RuleVerdict]) -> tuple[RuleVerdict, ...]:
+        named = zip(self.plan.rules, rules, strict=True) if rules else ()
+        return tuple(RuleVerdict(rule.name, found.holds, found.criteria) for rule, found in named)
+
+    def _cut(self, name: str, table: str) -> None:
+        """Keep one person's rows of a table of index events."""
+        mine = sql.join(sql.work_table(_PERSON, "w"), sql.same("w", "q", "person_id"))
+        self.make(Step(name, sql.select(sql.columns("q", *INDEX), sql.work_table(table, "q"), joins=[mine])))
+
+    def _rows(self, table: str) -> list[dict[str, Any]]:
+        mine = sql.join(sql.work_table(_PERSON, "w"), sql.same("w", "q", "person_id"))
+        found = self.engine.fetch(sql.select(sql.columns("q", *INDEX), sql.work_table(table, "q"), joins=[mine]))
+        return found.to_pylist()
+
+    def _count(self, query: Any) -> int:
+        mine = sql.join(sql.work_table(_PERSON, "w"), sql.same("w", "e", "person_id"))
+        tree = sql.select({"events": sql.count_all()}, sql.sub(query, "e"), joins=[mine])
+        return int(self.engine.fetch(tree)["events"][0].as_py())
+
+    def _periods(self, anchor: date) -> Iterator[tuple[int, int]]:
+        mine = sql.join(
+            sql.work_table(_PERSON, "w"), sql.compare(sql.col("w", "person_id"), "=", sql.col("c", "subject_id"))
+        )
+        columns = sql.columns("c", "cohort_start_date", "cohort_end_date")
+        rows = self.engine.fetch(sql.select(columns, sql.work_table(self.cohort.cohort, "c"), joins=[mine]))
+        for start, end in sorted(zip(*(column.to_pylist() for column in rows.columns), strict=True)):
+            yield (start - anchor).days, (end - anchor).days
+
+    def _verdicts(self, context: str, groups: Sequence[Group], prefix: str) -> dict[int, list[RuleVerdict]]:
+        """Each group's verdict, and that of each criterion in it, by index event."""
+        leaves = list(dict.fromkeys(leaf for group in groups for leaf in _leaves(group)))
+        if not groups:
+            return {}
+        asked = [*groups, *(Group("all", 0, (leaf,)) for leaf in leaves)]
+        steps = judge(self.workshop, context, asked, prefix)
+        found = {leaf: matching(self.workshop, context, leaf) for leaf in leaves if isinstance(leaf, Match)}
+        self._prepare()
+        for step in steps:
+            self.make(step)
+        columns = sql.columns("j", "event_id", *(f"r{at}" for at in range(len(asked))))
+        judged = self.engine.fetch(sql.select(columns, sql.work_table(steps[-1].name, "j"))).to_pylist()
+        days = {leaf: _days(self.engine.fetch(tree)) for leaf, tree in found.items()}
+        place = {leaf: len(groups) + at for at, leaf in enumerate(leaves)}
+        return {
+            row["event_id"]: [
+                RuleVerdict("", row[f"r{at}"] == 1, tuple(self._criteria(group, row, place, days)))
+                for at, group in enumerate(groups)
+            ]
+            for row in judged
+        }
+
+    def _criteria(
+        self, group: Group, row: dict[str, Any], place: dict[Any, int], days: dict[Any, dict[int, list[int]]]
+    ) -> Iterator[Criterion]:
+        for leaf in _leaves(group):
+            found = days[leaf].get(row["event_id"], []) if isinstance(leaf, Match) else None
+            shown = None if found is None else tuple(sorted(found)[:_MOST_DAYS])
+            yield Criterion(leaf, row[f"r{place[leaf]}"] == 1, shown, len(found or ()))
+
+    def _prepare(self) -> None:
+        """Make the tables of single criteria that the cohort's own script has not made alike."""
+        known = {step.name: step.tree for step in self.script.shared}
+        for step in self.workshop.steps:
+            if step.name not in self.made and known.get(step.name) != step.tree:
+                self.make(step)
+
+
+def _leaves(group: Group) -> Iterator[Match | Demographics]:
+    for member in group.members:
+        if isinstance(member, Group):
+            yield from _leaves(member)
+        else:
+            yield member
+
+
+def _days(rows: pa.Table) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for number, days in zip(rows["event_id"].to_pylist(), rows["days"].to_pylist(), strict=True):
+        found.setdefault(number, []).append(days)
+    return found
