@@ -124,7 +124,7 @@ def test_mlflow_gets_numbers_and_digests_and_nothing_of_the_machine(
 
     from mlflow import MlflowClient
 
-    client = MlflowClient(tracking_uri=uri)
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)  # else MLflow asks for a Spark session
     for manifest in trained.manifests:
         run = client.get_run(runs[model_id(manifest)])
         told = {key: value for key, value in run.data.tags.items() if not key.startswith("workbench.")}

@@ -31,9 +31,10 @@ NAME = "cohort"
 app = typer.Typer(no_args_is_help=True, help="Cohort definitions (Circe JSON): generate, count, explain.")
 Files = Annotated[list[Path], typer.Argument(help="Circe JSON files or folders, or names of shipped cohorts.")]
 Database = Annotated[
-    str | None, typer.Option("--database", help="Your own OMOP data: a DuckDB file or a Parquet folder.")
+    str | None,
+    typer.Option("--database", help="Your own OMOP data: a DuckDB file, a Parquet folder, a postgresql:// URL."),
 ]
-Engine = Annotated[str, typer.Option("--engine", help="The engine of --database.")]
+Engine = Annotated[str, typer.Option("--engine", help="The engine of --database: duckdb, postgres or spark.")]
 
 
 @app.command("generate")
