@@ -15,7 +15,6 @@ from sqlalchemy import delete
 from workbench.governance.actors import Actor, Role
 from workbench.kernel import clock
 from workbench.kernel.errors import InvalidInput, Refused, Unavailable, UserError
-from workbench.kernel.settings import Settings, load_settings
 from workbench.services import (
     auditing,
     cohorts,
@@ -32,36 +31,6 @@ from workbench.services import (
 from workbench.services.context import Workbench, open_workbench
 from workbench.services.people import Person
 from workbench.store.tables import audit as audit_table
-
-
-@pytest.fixture
-def settings(demo_copy: Path) -> Settings:
-    return load_settings(demo_copy, {"WORKBENCH_MLRUNS": str(demo_copy.parent / "mlruns")})
-
-
-@pytest.fixture
-def wb(settings: Settings) -> Workbench:
-    return open_workbench(settings)
-
-
-@pytest.fixture
-def researcher(wb: Workbench) -> Actor:
-    return people.actor_named(wb, "researcher")
-
-
-@pytest.fixture
-def scientist(wb: Workbench) -> Actor:
-    return people.actor_named(wb, "datascientist")
-
-
-@pytest.fixture
-def officer(wb: Workbench) -> Actor:
-    return people.actor_named(wb, "ethics")
-
-
-@pytest.fixture
-def steward(wb: Workbench) -> Actor:
-    return people.acting_as(wb, None)
 
 
 def denied(wb: Workbench) -> list[tuple[str, str, str | None]]:
