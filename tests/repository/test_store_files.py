@@ -27,41 +27,40 @@ def test_write_text_replaces_whole(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["current"]
 
 
-def test_building_shows_nothing_before_its_end(tmp_path: Path) -> None:
-    with files.building(tmp_path / "made") as aside:
-        assert aside.stat().st_mode & 0o777 == 0o700
-        (aside / "file").write_text("x")
+def test_writing_shows_nothing_before_its_end(tmp_path: Path) -> None:
+    with files.writing(tmp_path / "made") as aside:
+        assert aside.stat().st_mode & 0o777 == 0o600
+        aside.write_text("x")
         assert not (tmp_path / "made").exists()
-        assert files.partials(tmp_path) == []
-    assert (tmp_path / "made/file").read_text() == "x"
+    assert (tmp_path / "made").read_text() == "x"
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
 
 
 def broken_off(place: Path, error: BaseException) -> None:
-    with files.building(place) as aside:
-        (aside / "file").write_text("x")
+    with files.writing(place) as aside:
+        aside.write_text("x")
         raise error
 
 
-def test_building_leaves_nothing_behind_an_error(tmp_path: Path) -> None:
+def test_writing_leaves_nothing_behind_an_error(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         broken_off(tmp_path / "made", KeyboardInterrupt())
     assert list(tmp_path.iterdir()) == []
 
 
-def twice(place: Path) -> None:
-    with files.building(place) as first, files.building(place) as second:
+def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
+    with files.writing(tmp_path / "made") as first, files.writing(tmp_path / "made") as second:
         assert first != second
-        (first / "one").touch()
-        (second / "two").touch()
+        first.write_text("one")
+        second.write_text("two")
+    assert (tmp_path / "made").read_text() == "one"
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
 
 
-def test_two_builders_of_one_place_do_not_meet(tmp_path: Path) -> None:
+def test_a_folder_is_not_written_over(tmp_path: Path) -> None:
     with pytest.raises(Refused) as refusal:
-        twice(tmp_path / "made")
+        files.write_text(tmp_path, "x")
     assert refusal.value.code == "files.exists"
-    assert [path.name for path in (tmp_path / "made").iterdir()] == ["two"]
-    assert len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize(
@@ -85,20 +84,18 @@ def test_other_errors_pass_unchanged(tmp_path: Path) -> None:
         broken_off(tmp_path / "made", ZeroDivisionError())
 
 
-def test_what_a_killed_process_left_is_found_and_swept(tmp_path: Path) -> None:
+def test_what_a_killed_process_left_goes_at_the_next_writing(tmp_path: Path) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from workbench.store.files import building\n"
-        "with building(Path(sys.argv[1])) as aside:\n"
-        "    (aside / 'half').write_text('x'); print('ready', flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path; from workbench.store.files import writing\n"
+        "with writing(Path(sys.argv[1])) as aside:\n"
+        "    aside.write_text('x'); print('ready', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "made")], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
-        assert files.partials(tmp_path) == []
+        files.write_text(tmp_path / "made", "another writer leaves the living one's file alone")
+        assert len(list(tmp_path.iterdir())) == 2
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    (left,) = files.partials(tmp_path)
-    assert left.name == f".made.partial-{process.pid}"
-    assert files.sweep(tmp_path) == [left]
-    assert list(tmp_path.iterdir()) == []
-    assert files.partials(tmp_path / "nowhere") == []
+    files.write_text(tmp_path / "made", "whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]

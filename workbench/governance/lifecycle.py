@@ -99,14 +99,6 @@ def next_state(kind: Kind, state: str, transition: str) -> str:
     return find(kind, state, transition).target
 
 
-def can_transition(kind: Kind, state: str, transition: str, owner: Owner) -> bool:
-    """Answer whether this owner may take this step from this state."""
-    return any(
-        step.source == state and step.name == transition and step.owner == owner
-        for step in LIFE_CYCLES[kind].transitions
-    )
-
-
 def check_transition(kind: Kind, state: str, transition: str, owner: Owner, reason: str = "") -> str:
     """Check state, owner and reason of a step and return the state it leads to.
 
@@ -118,11 +110,6 @@ def check_transition(kind: Kind, state: str, transition: str, owner: Owner, reas
     if step.reason and not reason.strip():
         raise Refused("governance.reason_needed", transition=transition)
     return step.target
-
-
-def open_steps(kind: Kind, state: str, owner: Owner) -> tuple[Transition, ...]:
-    """Return the steps that this owner can take from this state: what a page offers as buttons."""
-    return tuple(step for step in LIFE_CYCLES[kind].transitions if step.source == state and step.owner == owner)
 
 
 def mermaid(kind: Kind, lang: Lang) -> str:

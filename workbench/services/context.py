@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from typing import Any
 
 from workbench.governance import audit, keys, policy
 from workbench.governance.actors import Actor
-from workbench.kernel.errors import Refused, Unavailable, UserError
+from workbench.kernel.errors import Refused, Unavailable
 from workbench.kernel.progress import Progress, silent
 from workbench.kernel.settings import Settings
 from workbench.repository import releases
@@ -190,12 +190,3 @@ def alone(wb: Workbench) -> Generator[None]:
         yield
     finally:
         held.close()
-
-
-def answer(call: Callable[[], None]) -> UserError | None:
-    """Return the user error that a check raises, or None where it passes: for pages that show what is allowed."""
-    try:
-        call()
-    except UserError as error:
-        return error
-    return None

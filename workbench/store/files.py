@@ -1,6 +1,6 @@
-"""Files that are whole or absent: written aside, synced, renamed; and what dead processes left half made.
+"""Files that are whole or absent: written aside, synced, renamed; what dead processes left goes at the next writing.
 
-A partial folder or file is named `.<name>.partial-<pid>` and is locked (`flock`) by the process that writes it. The
+A partial file is named `.<name>.partial-<pid>` and is locked (`flock`) by the process that writes it. The
 kernel frees the lock when that process dies, however it dies, so a partial that can be locked belongs to nobody: the
 process number alone would not tell, since numbers are used again (in a container nearly always).
 """
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import glob
 import hashlib
 import os
-import shutil
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from workbench.kernel.errors import Refused, Unavailable, UserError
@@ -21,7 +21,6 @@ from workbench.kernel.errors import Refused, Unavailable, UserError
 _MARK = ".partial-"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
-_TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 
 
 def sha256_file(path: Path) -> str:
@@ -47,69 +46,38 @@ def writing(path: Path) -> Generator[Path]:
         if path.is_dir():
             raise Refused("files.exists", place=str(path))
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside, lock = _claim(path, folder=False)
+        _sweep(path)
+        aside, lock = _claim(path)
         try:
             yield aside
             sync(aside)
             aside.replace(path)
             sync(path.parent)
         except BaseException:
-            _remove(aside)
+            aside.unlink(missing_ok=True)
             raise
         finally:
             os.close(lock)
 
 
-@contextmanager
-def building(final: Path) -> Generator[Path]:
-    """Yield an empty folder (0700) beside `final`; when the block ends well it is synced and renamed to `final`.
-
-    When the block raises, the folder is removed and nothing of it can be seen. Raises `Unavailable`
-    (`files.disk_full`, `files.read_only`) and `Refused` (`files.exists`) where `final` already stands.
-    """
-    with user_errors(final):
-        final.parent.mkdir(parents=True, exist_ok=True)
-        aside, lock = _claim(final, folder=True)
-        try:
-            yield aside
-            sync_tree(aside)
-            _rename(aside, final)
-            sync(final.parent)
-        except BaseException:
-            _remove(aside)
-            raise
-        finally:
-            os.close(lock)
+def _sweep(path: Path) -> None:
+    """Remove what dead processes left of earlier writings of a file."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}{_MARK}*"):
+        descriptor = _lock(left)
+        if descriptor is not None:
+            left.unlink(missing_ok=True)
+            os.close(descriptor)
 
 
-def partials(root: Path) -> list[Path]:
-    """Return the partial folders and files directly inside `root` that dead processes left, sorted by name."""
-    if not root.is_dir():
-        return []
-    return [path for path in sorted(root.iterdir()) if _MARK in path.name and _abandoned(path)]
-
-
-def sweep(root: Path) -> list[Path]:
-    """Remove what dead processes left directly inside `root`; return what was removed."""
-    found = partials(root)
-    with user_errors(root):
-        for path in found:
-            _remove(path)
-    return found
-
-
-def _claim(final: Path, *, folder: bool) -> tuple[Path, int]:
-    """Make and lock a partial of `final`; again where a sweep took it between its making and its locking."""
+def _claim(final: Path) -> tuple[Path, int]:
+    """Make and lock a partial (0600) of `final`; again where a sweep took it between its making and its locking."""
     number = 0
     while True:
         suffix = f"-{number}" if number else ""
         aside = final.parent / f".{final.name}{_MARK}{os.getpid()}{suffix}"
         number += 1
         try:
-            if folder:
-                aside.mkdir(mode=0o700)
-            else:
-                os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         except FileExistsError:
             continue
         lock = _lock(aside)
@@ -131,31 +99,6 @@ def _lock(path: Path) -> int | None:
         pass
     os.close(descriptor)
     return None
-
-
-def _abandoned(path: Path) -> bool:
-    descriptor = _lock(path)
-    if descriptor is None:
-        return False
-    os.close(descriptor)
-    return True
-
-
-def _rename(aside: Path, final: Path) -> None:
-    try:
-        aside.rename(final)
-    except OSError as error:
-        if error.errno in _TAKEN:
-            raise Refused("files.exists", place=str(final)) from error
-        raise
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(FileNotFoundError):
-            path.unlink()
 
 
 def sync_tree(folder: Path) -> None:

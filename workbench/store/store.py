@@ -12,13 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event, insert, select
+from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.exc import OperationalError
 
 from workbench.kernel.errors import Unavailable
 from workbench.store import chain, migrate
 from workbench.store.chain import Event
-from workbench.store.tables import meta
 
 
 class Write:
@@ -100,17 +99,6 @@ class Store:
             except BaseException:
                 _roll_back(connection)
                 raise
-
-    def meta(self, key: str) -> str | None:
-        """Return a fact about the installation, or None."""
-        with self.read() as connection:
-            return connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar()
-
-    def set_meta(self, key: str, value: str, event: Event) -> None:
-        """Record a fact about the installation, once (a second value for the same key replaces it)."""
-        with self.write(event) as write:
-            write.connection.execute(meta.delete().where(meta.c.key == key))
-            write.connection.execute(insert(meta).values(key=key, value=value))
 
     def close(self) -> None:
         """Close all connections."""

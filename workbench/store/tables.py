@@ -10,8 +10,6 @@ from sqlalchemy import JSON, Column, ForeignKey, Index, Integer, MetaData, Strin
 
 metadata = MetaData()
 
-meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", String, nullable=False))
-
 users = Table(
     "users",
     metadata,
