@@ -10,6 +10,7 @@ import io
 import os
 import shutil
 import subprocess
+import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NoReturn
@@ -17,6 +18,11 @@ from typing import NoReturn
 import pytest
 
 from workbench.cli.main import run
+
+if not hasattr(sys.modules["__main__"], "__file__"):
+    # A worker of the test runner has a main module without a file. Spark's client takes that for a run of its own
+    # doctests and ends the process.
+    sys.modules["__main__"].__file__ = __file__
 
 ROOT = Path(__file__).parent.parent
 CHROMIUM = Path("/usr/bin/chromium")
