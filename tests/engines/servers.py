@@ -73,7 +73,8 @@ def postgres_server() -> Iterator[str]:
 
 def fill(url: str, schema: str, tables: Mapping[str, Path | pa.Table]) -> str:
     """Make a schema with these tables; return the URL that names it."""
-    driver = pytest.importorskip("adbc_driver_postgresql.dbapi")
+    from adbc_driver_postgresql import dbapi as driver
+
     with driver.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.execute(f"CREATE SCHEMA {schema}")
         for name, source in tables.items():
@@ -85,7 +86,8 @@ def fill(url: str, schema: str, tables: Mapping[str, Path | pa.Table]) -> str:
 
 def statements(url: str, *texts: str) -> None:
     """Run statements as the server's owner."""
-    driver = pytest.importorskip("adbc_driver_postgresql.dbapi")
+    from adbc_driver_postgresql import dbapi as driver
+
     with driver.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
         for text in texts:
             cursor.execute(text)
