@@ -22,6 +22,7 @@ from workbench.governance.disclosure import Shown, shown
 from workbench.kernel.digest import digest_document, short
 from workbench.kernel.errors import Refused
 from workbench.kernel.progress import Progress, part, silent
+from workbench.kernel.schemas import validate
 from workbench.kernel.text import Lang
 from workbench.repository.releases import Release
 from workbench.services.context import Workbench, acting, event, working
@@ -122,6 +123,7 @@ def _keep(
         },
         "attrition": [asdict(step) for step in steps],
     }
+    validate(body, "cohort_version")
     cohort_id = f"coh-{short(digest_document(body))}"
     folder = _folder(wb, release.id)
     write_rows(folder / f"{cohort_id}.parquet", table)
