@@ -53,7 +53,8 @@ def run(arguments: list[str]) -> int:
     except typer.Exit as leave:
         return leave.exit_code
     except TyperException as error:
-        err.print(getattr(error, "format_message", error.__str__)(), style="bold", markup=False)
+        detail = getattr(error, "format_message", error.__str__)()
+        err.print(words("usage_error", detail=detail), style="bold", markup=False)
         err.print(words("usage"), markup=False)
         return 2
     except UserError as error:
