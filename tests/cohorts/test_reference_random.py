@@ -68,6 +68,7 @@ def test_compiler_and_interpreter_agree(connection: duckdb.DuckDBPyConnection, c
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)  # a thousand examples each
 @given(case=small_cases())
 @LONG
 def test_compiler_and_interpreter_agree_at_length(
@@ -83,6 +84,7 @@ def test_every_attribute_agrees(connection: duckdb.DuckDBPyConnection, case: tup
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)  # a thousand examples each
 @given(case=attribute_cases())
 @LONG
 def test_every_attribute_agrees_at_length(connection: duckdb.DuckDBPyConnection, case: tuple[list[Json], Rows]) -> None:
@@ -96,6 +98,7 @@ def test_every_window_agrees(connection: duckdb.DuckDBPyConnection, case: tuple[
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)  # a thousand examples each
 @given(case=window_cases())
 @LONG
 def test_every_window_agrees_at_length(connection: duckdb.DuckDBPyConnection, case: tuple[list[Json], Rows]) -> None:
