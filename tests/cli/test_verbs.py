@@ -25,7 +25,7 @@ def every_verb() -> list[tuple[str, ...]]:
         for name, child in children.items():
             walk(child, (*path, name))
 
-    walk(get_command(app), ())
+    walk(get_command(app()), ())
     return found
 
 

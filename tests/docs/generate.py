@@ -27,7 +27,7 @@ PART = re.compile(r"(<!-- generated: (?P<name>[a-z_]+) -->\n).*?(<!-- end of (?P
 
 def verbs() -> Iterator[tuple[str, Any]]:
     """Yield every verb of the command line, with its command: `cohort generate`, `trace`, …"""
-    tree: Any = typer.main.get_command(app)
+    tree: Any = typer.main.get_command(app())
     for name, command in sorted(tree.commands.items()):
         inner = getattr(command, "commands", None)
         if inner is None:

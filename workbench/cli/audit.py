@@ -14,7 +14,6 @@ from workbench.kernel.text import say
 from workbench.services import auditing
 from workbench.store import files
 
-NAME = "audit"
 app = typer.Typer(no_args_is_help=True, help="The audit log: list, verify, export.")
 Head = Annotated[Path | None, typer.Option("--head", help="A signed head of the log, kept elsewhere.")]
 
@@ -83,3 +82,8 @@ def export(
             tell(words("log_saved", file=csv_file))
         if head is None and csv_file is None:
             give(True, auditing.export_log(wb, actor))
+
+
+def register(root: typer.Typer) -> None:
+    """Add this group of verbs to the command line."""
+    root.add_typer(app, name="audit")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,11 +23,14 @@ from workbench.cli.common import (
     words,
 )
 from workbench.cohorts.attrition import AttritionRow
+from workbench.cohorts.circe import Definition
+from workbench.kernel.progress import Progress, silent
 from workbench.kernel.text import Lang
-from workbench.services import cohorts, own_data, reading
-from workbench.services.cohorts import CohortView
+from workbench.services import own_data, reading
 
-NAME = "cohort"
+if TYPE_CHECKING:
+    from workbench.services.cohorts import CohortView
+
 app = typer.Typer(no_args_is_help=True, help="Cohort definitions (Circe JSON): generate, count, explain.")
 Files = Annotated[list[Path], typer.Argument(help="Circe JSON files or folders, or names of shipped cohorts.")]
 Database = Annotated[
@@ -55,14 +58,23 @@ def generate(
         return _generate_own(database, engine, out, definitions, unreadable, as_json)
     for error in unreadable.values():
         raise error
-    with opened(home, as_name) as (wb, actor), progress_bar(words("generating")) as progress:
-        views = cohorts.generate(wb, actor, definitions, progress)
+    with progress_bar(words("generating")) as progress:
+        views = _in_home(home, as_name, definitions, progress)
     made = [{"id": v.id, "digest": v.digest, "state": "generated", **asdict(v)} for v in views]
     give(as_json, made)
     if not as_json:
         for view in views:
             show(view)
     return 0
+
+
+def _in_home(
+    home: Path | None, as_name: str | None, definitions: dict[str, Definition], progress: Progress = silent
+) -> list[CohortView]:
+    from workbench.services import cohorts  # noqa: PLC0415 - one's own data needs no store, which is slow to import
+
+    with opened(home, as_name) as (wb, actor):
+        return cohorts.generate(wb, actor, definitions, progress)
 
 
 def _generate_own(
@@ -99,8 +111,7 @@ def count(
     """Count the persons and events of definitions: governed in the home, exact on your own --database."""
     definitions = reading.read_files(files)
     if database is None:
-        with opened(home, as_name) as (wb, actor):
-            views = cohorts.generate(wb, actor, definitions)
+        views = _in_home(home, as_name, definitions)
         give(
             as_json, [{"id": v.id, "digest": v.digest, "state": "generated", "persons": v.persons.value} for v in views]
         )
@@ -127,8 +138,7 @@ def attrition(
     """Show who is lost at each step, in persons and events, and who would be in without each rule."""
     definitions = reading.read_files(files)
     if database is None:
-        with opened(home, as_name) as (wb, actor):
-            views = cohorts.generate(wb, actor, definitions)
+        views = _in_home(home, as_name, definitions)
         give(as_json, [asdict(view) for view in views])
         if not as_json:
             for view in views:
@@ -233,3 +243,8 @@ def show(view: CohortView) -> None:
 def shown(number: Any) -> str:
     """Return a governed number in the terminal's language."""
     return number.text_fr if language() == "fr" else number.text_en
+
+
+def register(root: typer.Typer) -> None:
+    """Add this group of verbs to the command line."""
+    root.add_typer(app, name="cohort")

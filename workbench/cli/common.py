@@ -7,35 +7,31 @@ import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
-from rich.table import Table
 
 from workbench.governance.actors import Actor
 from workbench.kernel.errors import InvalidInput, UserError
 from workbench.kernel.progress import Progress
 from workbench.kernel.settings import Settings, load_settings
 from workbench.kernel.text import Lang, say
-from workbench.services import people
-from workbench.services.context import Workbench, open_workbench
+
+if TYPE_CHECKING:
+    from workbench.services.context import Workbench
 
 Home = Annotated[Path | None, typer.Option("--home", help="The home (else $WORKBENCH_HOME, else .workbench).")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")]
 As = Annotated[str | None, typer.Option("--as", help="Act as this person; in a demonstration home only.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the audit log.")]
 
-# A file or a pipe has no width: lines stay whole there, for who searches them.
-out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 240)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
-
 
 @contextmanager
 def opened(home: Path | None, as_name: str | None) -> Generator[tuple[Workbench, Actor]]:
     """Open the home that a verb names and give it with the actor; close it after."""
+    from workbench.services import people  # noqa: PLC0415 - verbs without a home need no store
+    from workbench.services.context import open_workbench  # noqa: PLC0415
+
     wb = open_workbench(load_settings(home))
     try:
         yield wb, people.acting_as(wb, as_name)
@@ -65,8 +61,15 @@ def state(name: str) -> str:
 
 
 def tell(text: str = "") -> None:
-    """Print a line for people, without markup: names may hold brackets."""
-    out.print(text, markup=False)
+    """Print a line for people."""
+    sys.stdout.write(f"{text}\n")
+
+
+def say_aside(text: str, style: Literal["bold", "dim", ""] = "") -> None:
+    """Print a line on the error stream; bold or dim on a terminal."""
+    codes = {"bold": "1", "dim": "2", "": ""}
+    shown = f"\033[{codes[style]}m{text}\033[0m" if style and sys.stderr.isatty() else text
+    sys.stderr.write(f"{shown}\n")
 
 
 def give(as_json: bool, document: Mapping[str, Any] | Sequence[Any], *lines: str) -> None:
@@ -78,25 +81,37 @@ def give(as_json: bool, document: Mapping[str, Any] | Sequence[Any], *lines: str
         tell(line)
 
 
+def _is_number(cell: str) -> bool:
+    return cell[:1].isdigit() or cell[:1] in "<≈–-"
+
+
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a plain table; columns after the first are aligned right where they hold numbers only."""
-    grid = Table(box=None, pad_edge=False, header_style="bold")
-    for position, heading in enumerate(headings):
-        numeric = bool(rows) and all(row[position][:1].isdigit() or row[position][:1] in "<≈–-" for row in rows)
-        grid.add_column(heading, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        grid.add_row(*[cell.replace("[", r"\[") for cell in row])
-    out.print(grid)
+    """Print a plain table; columns that hold numbers only are aligned right."""
+    columns = list(zip(headings, *rows, strict=True))
+    widths = [max(len(cell) for cell in column) for column in columns]
+    numeric = [
+        bool(rows) and all(cell[:1].isdigit() or cell[:1] in "<≈–-" for cell in column[1:]) for column in columns
+    ]
+    for row in (headings, *rows):
+        cells = [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        ]
+        tell("  ".join(cells).rstrip())
 
 
 @contextmanager
 def progress_bar(label: str) -> Generator[Progress]:
     """Show progress on a terminal's error stream; silent where it is not a terminal."""
-    if not err.is_terminal:
+    if not sys.stderr.isatty():
         yield lambda _share, _message: None
         return
+    from rich.console import Console  # noqa: PLC0415 - slow to import, and for terminals only
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+    from rich.progress import Progress as Bar  # noqa: PLC0415
+
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[now]}"), TimeElapsedColumn())
-    with Bar(*columns, console=err, transient=True) as bar:
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=1.0, now="")
         yield lambda share, message: bar.update(task, completed=share, now=message[:40])
 
@@ -119,11 +134,17 @@ def complain(error: UserError, as_json: bool) -> int:
     """Print an error for people (or as JSON) on the error stream and return the exit code."""
     text = error.text(language())
     if as_json:
-        parts = {"error": error.code, "what": text.what, "not_done": text.not_done, "do": text.do}
-        sys.stderr.write(json.dumps(parts, ensure_ascii=False) + "\n")
+        found = {"error": error.code, "what": text.what, "not_done": text.not_done, "do": text.do}
+        sys.stderr.write(json.dumps(found, ensure_ascii=False) + "\n")
         return error.exit_code
-    for line, style in ((text.what, "bold"), (text.not_done, ""), (text.do, ""), (f"[{text.reference}]", "dim")):
-        err.print(line, style=style, markup=False)
+    lines: tuple[tuple[str, Literal["bold", "dim", ""]], ...] = (
+        (text.what, "bold"),
+        (text.not_done, ""),
+        (text.do, ""),
+        (f"[{text.reference}]", "dim"),
+    )
+    for line, style in lines:
+        say_aside(line, style)
     return error.exit_code
 
 

@@ -28,7 +28,6 @@ from workbench.services import extracts, requests
 from workbench.services.extracts import ExtractView
 from workbench.services.requests import Decision, RequestView
 
-NAME = "extract"
 app = typer.Typer(no_args_is_help=True, help="Governed extracts: request, review, approve, run, revoke, list.")
 Request = Annotated[str, typer.Argument(help="A request's id or digest.")]
 Protocol = Annotated[str, typer.Option("--protocol", help="The digest of the protocol that you read.")]
@@ -133,3 +132,8 @@ def _shown(view: ExtractView, as_json: bool) -> None:
     give(as_json, asdict(view), words("extract", id=view.id, state=state(view.state), digest=view.digest))
     if not as_json:
         table((words("table"), words("rows")), [(t["name"], number(t["rows"])) for t in view.manifest["tables"]])
+
+
+def register(root: typer.Typer) -> None:
+    """Add this group of verbs to the command line."""
+    root.add_typer(app, name="extract")

@@ -10,7 +10,6 @@ import typer
 from workbench.cli.common import As, Home, Json, give, opened, table, words
 from workbench.services import jobs
 
-NAME = "jobs"
 app = typer.Typer(no_args_is_help=True, help="Your own jobs: list, stop.")
 
 
@@ -34,3 +33,8 @@ def stop(
     with opened(home, as_name) as (wb, actor):
         jobs.stop(wb, actor, job)
     give(as_json, {"id": job, "state": "stopping"}, words("stopping", job=job))
+
+
+def register(root: typer.Typer) -> None:
+    """Add this group of verbs to the command line."""
+    root.add_typer(app, name="jobs")

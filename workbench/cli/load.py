@@ -14,7 +14,6 @@ from workbench.services import people, releases
 from workbench.services.context import Workbench, open_workbench
 from workbench.services.releases import ReleaseView
 
-NAME = "load"
 FEW = 6
 app = typer.Typer(no_args_is_help=True, help="Load data as a new, immutable release.")
 
@@ -73,3 +72,8 @@ def summary(view: ReleaseView) -> list[str]:
     if failed:
         lines.append(words("quality_failed", checks=", ".join(failed[:FEW]), more=max(0, len(failed) - FEW)))
     return [*lines, words("observation_period", rule=words(f"rule_{rule['code']}", count=number(rule["periods"])))]
+
+
+def register(root: typer.Typer) -> None:
+    """Add this group of verbs to the command line."""
+    root.add_typer(app, name="load")

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Mapping
+from importlib import import_module
 
 import typer
 from typer.exceptions import TyperException
 
 from workbench import __version__
-from workbench.cli import audit, cohort, demo, doctor, extract, jobs, load, model, releases, study, trace, users
-from workbench.cli.common import complain, err, words
+from workbench.cli.common import complain, say_aside, words
 from workbench.kernel.errors import Stopped, UserError
 
-app = typer.Typer(
-    name="workbench",
-    help="Cohorts over OMOP data, governed extracts, traceable models; every step in an audit log.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
-for group in (audit, cohort, extract, jobs, load, model, releases, study, users):
-    app.add_typer(group.app, name=group.NAME)
-app.add_typer(model.features_app, name="features")
-for module in (demo, doctor, trace):
-    module.register(app)
+HELP = "Cohorts over OMOP data, governed extracts, traceable models; every step in an audit log."
+VERBS: Mapping[str, str] = {
+    "audit": "audit", "cohort": "cohort", "demo": "demo", "serve": "demo", "doctor": "doctor", "extract": "extract",
+    "features": "model", "jobs": "jobs", "load": "load", "model": "model", "releases": "releases", "study": "study",
+    "trace": "trace", "user": "users",
+}  # fmt: skip
+"""Each verb, or group of verbs, and the module that adds it: only what a command names is imported."""
 
 
 def _version(wanted: bool) -> None:
@@ -33,7 +29,17 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+def app(verb: str | None = None) -> typer.Typer:
+    """Return the command line with one verb (or group of verbs), or with all of them for help."""
+    made = typer.Typer(
+        name="workbench", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
+    )
+    made.callback()(options)
+    for module in [VERBS[verb]] if verb is not None and verb in VERBS else dict.fromkeys(VERBS.values()):
+        import_module(f"workbench.cli.{module}").register(made)
+    return made
+
+
 def options(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
@@ -49,13 +55,13 @@ def run(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
     as_json = "--json" in arguments
     try:
-        result = app(args=arguments, prog_name="workbench", standalone_mode=False)
+        result = app(arguments[0] if arguments else None)(args=arguments, prog_name="workbench", standalone_mode=False)
     except typer.Exit as leave:
         return leave.exit_code
     except TyperException as error:
         detail = getattr(error, "format_message", error.__str__)()
-        err.print(words("usage_error", detail=detail), style="bold", markup=False)
-        err.print(words("usage"), markup=False)
+        say_aside(words("usage_error", detail=detail), "bold")
+        say_aside(words("usage"))
         return 2
     except UserError as error:
         return complain(error, as_json)
@@ -74,5 +80,5 @@ def _fault(error: Exception) -> int:
         for frame in frames
         if "workbench" in frame.filename
     ]
-    err.print(words("fault", kind=type(error).__name__, place=" < ".join(reversed(ours[-4:]))), markup=False)
+    say_aside(words("fault", kind=type(error).__name__, place=" < ".join(reversed(ours[-4:]))))
     return 1

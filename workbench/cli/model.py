@@ -13,7 +13,6 @@ from workbench.cli.common import As, Home, Json, give, language, opened, progres
 from workbench.services import learning
 from workbench.services.learning import ModelView
 
-NAME = "model"
 app = typer.Typer(no_args_is_help=True, help="Models on extracts: train, evaluate, list, card.")
 features_app = typer.Typer(no_args_is_help=True, help="Features of an extract: build, list.")
 Ref = Annotated[str, typer.Argument(help="A model's id or digest.")]
@@ -103,3 +102,9 @@ def _line(model: ModelView) -> tuple[str, ...]:
 
 def _number(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+def register(root: typer.Typer) -> None:
+    """Add this group of verbs to the command line."""
+    root.add_typer(app, name="model")
+    root.add_typer(features_app, name="features")

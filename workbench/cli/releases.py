@@ -11,7 +11,6 @@ from workbench.cli import load
 from workbench.cli.common import As, Home, Json, give, language, number, opened, table, tell, words
 from workbench.services import releases
 
-NAME = "releases"
 app = typer.Typer(help="Data releases: list, show, verify.", invoke_without_command=True)
 Ref = Annotated[str, typer.Argument(help="A release's id, or the first digits of its digest.")]
 
@@ -58,3 +57,8 @@ def verify(ref: Ref, home: Home = None, as_name: As = None, as_json: Json = Fals
         for problem in problems:
             tell(f"  {problem.text(language())}")
     return 0 if sound else 1
+
+
+def register(root: typer.Typer) -> None:
+    """Add this group of verbs to the command line."""
+    root.add_typer(app, name="releases")

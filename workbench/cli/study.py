@@ -13,7 +13,6 @@ from workbench.cli.common import As, Home, Json, Reason, give, opened, read_json
 from workbench.services import studies
 from workbench.services.studies import StudyView
 
-NAME = "study"
 app = typer.Typer(no_args_is_help=True, help="Studies: create, open, list, show.")
 Name = Annotated[str, typer.Argument(help="The study's name.")]
 
@@ -65,3 +64,8 @@ def show(study: Name, home: Home = None, as_name: As = None, as_json: Json = Fal
     _made(view, as_json)
     if not as_json:
         tell(json.dumps(view.protocol, ensure_ascii=False, indent=1))
+
+
+def register(root: typer.Typer) -> None:
+    """Add this group of verbs to the command line."""
+    root.add_typer(app, name="study")

@@ -12,7 +12,6 @@ from workbench.governance.actors import Role
 from workbench.services import people
 from workbench.services.people import Person
 
-NAME = "user"
 app = typer.Typer(no_args_is_help=True, help="Accounts: who acts, in which role.")
 
 
@@ -45,3 +44,8 @@ def list_(home: Home = None, as_name: As = None, as_json: Json = False) -> None:
     if not as_json:
         rows = [(p.name, p.display, p.role.value, p.os_user or "–") for p in found]
         table((words("id"), words("name"), words("role"), words("os_user")), rows)
+
+
+def register(root: typer.Typer) -> None:
+    """Add this group of verbs to the command line."""
+    root.add_typer(app, name="user")

@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from workbench.cohorts.compile_criteria import Workshop
 from workbench.cohorts.compile_events import EVENT
-from workbench.cohorts.compile_exit import exit_steps
+from workbench.cohorts.compile_exit import rows
 from workbench.cohorts.compile_groups import judge
 from workbench.cohorts.plan import Entry, Exclude, Limit, Plan
 from workbench.cohorts.survey import BITS, survey
@@ -66,9 +66,8 @@ def _cohort(workshop: Workshop, plan: Plan, prefix: str) -> CohortScript:
     steps = [Step(observed, _observed(plan, entries))]
     additional = None
     if plan.additional is not None and plan.additional.members:
-        judged = judge(workshop, observed, [plan.additional], f"{prefix}_additional")
-        steps += judged
-        additional = judged[-1].name
+        steps.append(judge(workshop, observed, [plan.additional], f"{prefix}_additional"))
+        additional = steps[-1].name
     qualified = observed
     limit = plan.qualified if plan.additional is not None else Limit("all")
     if additional or limit.kind != "all":
@@ -76,14 +75,13 @@ def _cohort(workshop: Workshop, plan: Plan, prefix: str) -> CohortScript:
         steps.append(Step(qualified, _kept(observed, additional, 1, limit)))
     rules = None
     if plan.rules:
-        judged = judge(workshop, qualified, [rule.group for rule in plan.rules], f"{prefix}_rules")
-        steps += judged
-        rules = judged[-1].name
+        steps.append(judge(workshop, qualified, [rule.group for rule in plan.rules], f"{prefix}_rules"))
+        rules = steps[-1].name
     included = qualified
     if rules or plan.limit.kind != "all":
         included = f"{prefix}_included"
         steps.append(Step(included, _kept(qualified, rules, len(plan.rules), plan.limit)))
-    steps += exit_steps(workshop, plan, included, prefix)
+    steps.append(Step(f"{prefix}_cohort", rows(workshop, plan, included)))
     return CohortScript(
         steps=tuple(steps),
         codes=_codes(workshop, plan.entry),

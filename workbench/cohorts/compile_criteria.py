@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from sqlglot import exp
 
 from workbench.cohorts import compile_groups
@@ -10,11 +13,13 @@ from workbench.cohorts.compile_events import (
     Resolve,
     field_of,
     has_sets,
+    in_any_set,
     is_plain,
     shared_steps,
     shared_table,
     test_sql,
 )
+from workbench.cohorts.compile_people import candidates, is_wide
 from workbench.cohorts.domains import DOMAINS
 from workbench.cohorts.plan import Abnormal, Events
 from workbench.cohorts.survey import Needs, Survey
@@ -56,8 +61,8 @@ class Workshop:
         self.survey = survey
         self.steps: list[Step] = []
         self._made: dict[Events, str] = {}
-        for name, needs in survey.domains.items():
-            self.steps += shared_steps(DOMAINS[name], needs)
+        for name in survey.domains:
+            self.steps += shared_steps(DOMAINS[name], survey)
 
     def needs(self, events: Events) -> Needs:
         """Return what the batch needs of an event's domain."""
@@ -71,6 +76,10 @@ class Workshop:
         tests = [test_sql(test, resolve, self.survey) for test in events.tests]
         return shared_table(events.spec), has_sets(events, self.needs(events), alias) + tests
 
+    def any_of(self, kinds: Sequence[Events], alias: str) -> list[Expr]:
+        """Return a condition (or none) that all events of some plain criteria of one domain meet, and few others."""
+        return in_any_set(kinds, self.needs(kinds[0]), alias)
+
     def made(self, events: Events) -> str:
         """Return the table of a criterion's own events, making it on first need."""
         if events not in self._made:
@@ -80,20 +89,22 @@ class Workshop:
         return self._made[events]
 
     def _make(self, events: Events, name: str) -> None:
-        plain = f"{name}_all" if events.around is not None else name
-        self.steps.append(Step(plain, self._select(events), keep=True))
         if events.around is None:
+            self.steps.append(Step(name, self._select(events), keep=True))
             return
+        plain = f"{name}_all"
+        people = candidates(self, events.around) if is_wide(events) else None
+        self.steps.append(Step(plain, self._select(events, people), keep=True))
         context = f"{name}_in"
         self.steps.append(Step(context, _in_observation(plain), keep=True))
-        judged = compile_groups.judge(self, context, [events.around], name)
-        self.steps += [Step(step.name, step.tree, keep=True) for step in judged]
+        judged = replace(compile_groups.judge(self, context, [events.around], name), keep=True)
+        self.steps.append(judged)
         kept = sql.both([sql.same("r", "e", "person_id", "event_id"), _is_one("r", "r0")])
         columns = (*EVENT, "sort_date", *self._extra(events))
         tree = sql.select(
             sql.columns("e", *columns),
             sql.work_table(plain, "e"),
-            joins=[sql.join(sql.work_table(judged[-1].name, "r"), kept)],
+            joins=[sql.join(sql.work_table(judged.name, "r"), kept)],
         )
         self.steps.append(Step(name, tree, keep=True))
 
@@ -101,11 +112,18 @@ class Workshop:
         counted = self.survey.counts.get(events, set())
         return sorted(counted - {"start_date", "end_date", "visit_occurrence_id", "event_id"})
 
-    def _select(self, events: Events) -> exp.Select:
-        """The criterion's events before its context is looked at."""
+    def _select(self, events: Events, people: exp.Query | None = None) -> exp.Select:
+        """The criterion's events before its context is looked at; of some persons only, where such are given.
+
+        All events of a person are there or none, so that the first of a person stays the first.
+        """
         needs = self.needs(events)
         table, conditions = sql.work_table(shared_table(events.spec), "e"), has_sets(events, needs, "e")
         base: Expr = table
+        joins: list[exp.Join] = []
+        if people is not None:
+            once = sql.select(sql.columns("w", "person_id"), sql.sub(people, "w"), distinct=True)
+            joins.append(sql.join(sql.sub(once, "only"), sql.same("only", "e", "person_id")))
         if events.first:
             base, conditions = sql.sub(_ordered(table, conditions, needs), "e"), [_is_one("e", "ordinal")]
         resolve = _resolve(events)
@@ -121,7 +139,7 @@ class Workshop:
             "sort_date": resolve("start_date"),
         }
         chosen |= {name: resolve(name) for name in self._extra(events)}
-        return sql.select(chosen, base, joins=_joins(events), where=conditions)
+        return sql.select(chosen, base, joins=[*joins, *_joins(events)], where=conditions)
 
 
 def _is_one(alias: str, column: str) -> Expr:

@@ -9,26 +9,14 @@ from workbench.cohorts.compile_events import bit, shared_table
 from workbench.cohorts.domains import DOMAINS
 from workbench.cohorts.plan import DrugEra, Offset, Plan
 from workbench.engines import sql
-from workbench.engines.base import Step
 from workbench.engines.sql import Expr
 
 
-def exit_steps(workshop: Workshop, plan: Plan, included: str, prefix: str) -> list[Step]:
-    """Return the steps from included events to the cohort's rows (`subject_id, cohort_start_date, cohort_end_date`)."""
-    steps: list[Step] = []
-    if isinstance(plan.exit, DrugEra):
-        steps.append(Step(f"{prefix}_eras", _drug_eras(workshop, plan.exit, included)))
-    ends = f"{prefix}_periods"
-    steps.append(Step(ends, _periods(workshop, plan, included, prefix)))
-    steps.append(Step(f"{prefix}_cohort", _rows(plan, ends)))
-    return steps
-
-
-def _periods(workshop: Workshop, plan: Plan, included: str, prefix: str) -> exp.Select:
+def _periods(workshop: Workshop, plan: Plan, included: str) -> exp.Select:
     """Each event's period: to its earliest end that is not before its start; events without such an end vanish."""
     ends = [_natural_end(plan, included)]
     if isinstance(plan.exit, DrugEra):
-        ends.append(_era_ends(f"{prefix}_eras", included))
+        ends.append(_era_ends(_drug_eras(workshop, plan.exit, included), included))
     for events in plan.censoring:
         table, conditions = workshop.source(events, "c")
         after = [
@@ -62,7 +50,7 @@ def _natural_end(plan: Plan, included: str) -> exp.Select:
     return sql.select(columns, sql.work_table(included, "i"))
 
 
-def _era_ends(eras: str, included: str) -> exp.Select:
+def _era_ends(eras: exp.Select, included: str) -> exp.Select:
     inside = [
         sql.same("r", "i", "person_id"),
         sql.compare(sql.col("i", "start_date"), ">=", sql.col("r", "start_date")),
@@ -71,7 +59,7 @@ def _era_ends(eras: str, included: str) -> exp.Select:
     return sql.select(
         {**sql.columns("i", "person_id", "event_id", "start_date"), "end_date": sql.col("r", "end_date")},
         sql.work_table(included, "i"),
-        joins=[sql.join(sql.work_table(eras, "r"), sql.both(inside))],
+        joins=[sql.join(sql.sub(eras, "r"), sql.both(inside))],
     )
 
 
@@ -138,9 +126,11 @@ def one_a_person(plan: Plan) -> bool:
     return plan.limit.kind != "all" or plan.entry.limit.kind != "all" or qualified
 
 
-def _rows(plan: Plan, periods: str) -> exp.Select:
+def rows(workshop: Workshop, plan: Plan, included: str) -> exp.Select:
+    """Return the query from included events to the cohort's rows (`subject_id, cohort_start_date, cohort_end_date`)."""
+    periods = _periods(workshop, plan, included)
     if one_a_person(plan):
-        base: Expr = sql.work_table(periods, "c")
+        base: Expr = sql.sub(periods, "c")
     else:
         pad = plan.collapse.pad
         padded = sql.select(
@@ -148,7 +138,7 @@ def _rows(plan: Plan, periods: str) -> exp.Select:
                 **sql.columns("p", "person_id", "start_date"),
                 "end_date": sql.add_days(sql.col("p", "end_date"), pad),
             },
-            sql.work_table(periods, "p"),
+            sql.sub(periods, "p"),
         )
         base = sql.sub(eras(padded, pad), "c")
     start: Expr = sql.col("c", "start_date")

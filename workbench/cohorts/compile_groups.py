@@ -7,7 +7,7 @@ condition; the groups are then plain arithmetic on these counts. A context is a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from sqlglot import exp
@@ -20,6 +20,7 @@ from workbench.engines.base import Step
 from workbench.engines.sql import Expr
 
 KEY = ("person_id", "event_id")
+_JOINED = ("person_id", "start_date", "end_date", "visit_occurrence_id")
 _PERSON = {"gender": "gender_concept_id", "race": "race_concept_id", "ethnicity": "ethnicity_concept_id"}
 
 
@@ -35,78 +36,138 @@ class EventSource(Protocol):
         """Return a table and the conditions on it that give a criterion's events."""
         ...
 
+    def any_of(self, kinds: Sequence[Events], alias: str) -> list[Expr]:
+        """Return a condition (or none) that all events of some plain criteria of one domain meet, and few others."""
+        ...
 
-def judge(source: EventSource, context: str, groups: Sequence[Group], prefix: str) -> list[Step]:
-    """Return the steps that judge groups on a context.
 
-    The last one makes a table with one row an index event (its key) and a column `r0`, `r1`, … a group: 1 where the
-    group holds, else 0.
+def judge(source: EventSource, context: str, groups: Sequence[Group], name: str) -> Step:
+    """Return the step that judges groups on a context.
+
+    It makes a table with one row an index event (its key) and a column `r0`, `r1`, … a group: 1 where the group holds,
+    else 0.
     """
     matches: dict[Match, str] = {}
     people: dict[Demographics, str] = {}
     for group in groups:
-        for member in _leaves(group):
+        for member in leaves(group):
             if isinstance(member, Match):
                 matches.setdefault(member, f"n{len(matches)}")
             else:
                 people.setdefault(member, f"d{len(people)}")
-    steps, where = _counts(source, context, matches, prefix)
-    joins = [sql.join(sql.work_table(step.name, step.name), sql.same(step.name, "p", *KEY), "LEFT") for step in steps]
-    for demographics, alias in people.items():
-        derived = sql.sub(_demographics(source.survey, context, demographics), alias)
-        joins.append(sql.join(derived, sql.same(alias, "p", *KEY), "LEFT"))
+    counts, where = _counts(source, context, matches)
+    counts |= {alias: _demographics(source.survey, context, each) for each, alias in people.items()}
+    joins = [sql.join(sql.sub(tree, alias), sql.same(alias, "p", *KEY), "LEFT") for alias, tree in counts.items()]
     held = {
-        **{match: _enough(match, sql.col(where[match], name)) for match, name in matches.items()},
+        **{match: _enough(match, sql.col(where[match], column)) for match, column in matches.items()},
         **{each: sql.negate(sql.is_null(sql.col(alias, "event_id"))) for each, alias in people.items()},
     }
     columns = {f"r{at}": sql.flag(_holds(group, held)) for at, group in enumerate(groups)}
     keys = sql.sub(sql.select(sql.columns("k", *KEY), sql.work_table(context, "k"), distinct=True), "p")
-    tree = sql.select({**sql.columns("p", *KEY), **columns}, keys, joins=joins)
-    return [*steps, Step(f"{prefix}_judged", tree)]
+    return Step(f"{name}_judged", sql.select({**sql.columns("p", *KEY), **columns}, keys, joins=joins))
 
 
-def _leaves(group: Group) -> Iterator[Match | Demographics]:
+def leaves(group: Group) -> Iterator[Match | Demographics]:
+    """Yield the matches and demographic tests of a group, at any depth."""
     for member in group.members:
         if isinstance(member, Group):
-            yield from _leaves(member)
+            yield from leaves(member)
         else:
             yield member
 
 
+_Member = tuple[Match, list[Expr]]
+_Members = list[_Member]
+
+
 def _counts(
-    source: EventSource, context: str, matches: dict[Match, str], prefix: str
-) -> tuple[list[Step], dict[Match, str]]:
-    """One grouped join a table: the steps, and for each match the table that holds its count."""
-    tables: dict[str, list[tuple[Match, list[Expr]]]] = {}
+    source: EventSource, context: str, matches: dict[Match, str]
+) -> tuple[dict[str, exp.Select], dict[Match, str]]:
+    """One grouped join a table, by alias; and for each match the alias of the join that holds its count."""
+    found: dict[str, exp.Select] = {}
+    where: dict[Match, str] = {}
+    for events, members in _sources(source, matches):
+        alias = f"t{len(found)}"
+        where |= {match: alias for match, _ in members}
+        if len(members) == 1:
+            found[alias] = _one_count(context, events, members[0], matches)
+        else:
+            plain = [match.events for match, _ in members if is_plain(match.events)]
+            few = source.any_of(plain, "a") if len(plain) == len(members) else []
+            found[alias] = _many_counts(context, events, members, matches, few)
+    return found, where
+
+
+def _sources(source: EventSource, matches: Iterable[Match]) -> Iterator[tuple[Expr, _Members]]:
+    """The tables that matches read (as `a`), each with the matches that read it and what tells their events there.
+
+    Criteria with small tables of their own are read as one, numbered: one join instead of one a criterion.
+    """
+    shared: dict[str, _Members] = {}
+    own: dict[str, list[Match]] = {}
     for match in matches:
         table, conditions = source.source(match.events, "a")
-        tables.setdefault(table, []).append((match, conditions))
-    steps: list[Step] = []
-    where: dict[Match, str] = {}
-    for table, members in tables.items():
-        name = f"{prefix}_n{len(steps)}"
-        columns: dict[str, Expr] = {}
-        either: list[Expr] = []
-        for match, conditions in members:
-            condition = sql.both([*conditions, *_in_windows(match)])
-            either.append(condition)
-            counted = _distinct(match)
-            columns[matches[match]] = sql.count_if(condition.copy(), counted)
-            where[match] = name
-        if len(members) == 1:
-            match = members[0][0]
-            counted = _distinct(match)
-            columns = {matches[match]: sql.count_all() if counted is None else sql.count_distinct(counted)}
-        tree = sql.select(
-            {**sql.columns("p", *KEY), **columns},
-            sql.work_table(context, "p"),
-            joins=[
-                sql.join(sql.work_table(table, "a"), sql.both([sql.same("a", "p", "person_id"), sql.either(either)]))
-            ],
-            group=[sql.col("p", key) for key in KEY],
-        )
-        steps.append(Step(name, tree))
-    return steps, where
+        if conditions or match.distinct is not None:
+            shared.setdefault(table, []).append((match, conditions))
+        else:
+            own.setdefault(table, []).append(match)
+    for table, members in shared.items():
+        yield sql.work_table(table, "a"), members
+    if len(own) == 1:
+        ((table, alone),) = own.items()
+        yield sql.work_table(table, "a"), [(match, []) for match in alone]
+    elif own:
+        parts = [
+            sql.select({**sql.columns("u", *_JOINED), "own": sql.number(at)}, sql.work_table(table, "u"))
+            for at, table in enumerate(own)
+        ]
+        numbered = [(match, at) for at, each in enumerate(own.values()) for match in each]
+        told = [(match, [sql.compare(sql.col("a", "own"), "=", sql.number(at))]) for match, at in numbered]
+        yield sql.sub(sql.union_all(parts), "a"), told
+
+
+def _one_count(context: str, events: Expr, member: _Member, names: dict[Match, str]) -> exp.Select:
+    match, conditions = member
+    counted = _distinct(match)
+    on = [sql.same("a", "p", "person_id"), *conditions, *_in_windows(match)]
+    return sql.select(
+        {**sql.columns("p", *KEY), names[match]: sql.count_all() if counted is None else sql.count_distinct(counted)},
+        sql.work_table(context, "p"),
+        joins=[sql.join(events, sql.both(on))],
+        group=[sql.col("p", key) for key in KEY],
+    )
+
+
+def _many_counts(context: str, events: Expr, members: _Members, names: dict[Match, str], few: list[Expr]) -> exp.Select:
+    """Each window, and each kind of event, becomes a flag on the pairs of index event and event, worked out once."""
+    windows: dict[tuple[object, ...], str] = {}
+    flags: dict[str, Expr] = {}
+    counts: dict[str, Expr] = {}
+    for match, conditions in members:
+        window = (match.windows, match.beyond_observation, match.same_visit)
+        if window not in windows:
+            windows[window] = f"w{len(windows)}"
+            flags[windows[window]] = sql.both(_in_windows(match))
+        name = names[match]
+        parts = [sql.col("h", windows[window])]
+        if conditions:
+            flags[f"is_{name}"] = sql.both(conditions)
+            parts.append(sql.col("h", f"is_{name}"))
+        counted = _distinct(match)
+        if counted is not None:
+            flags[f"of_{name}"] = counted
+        counts[name] = sql.count_if(sql.both(parts), None if counted is None else sql.col("h", f"of_{name}"))
+    pairs = sql.select(
+        {**sql.columns("p", *KEY), **flags},
+        sql.work_table(context, "p"),
+        joins=[sql.join(events, sql.both([sql.same("a", "p", "person_id"), *few]))],
+    )
+    return sql.select(
+        {**sql.columns("h", *KEY), **counts},
+        sql.sub(pairs, "h"),
+        where=[sql.either([sql.col("h", window) for window in windows.values()])],
+        group=[sql.col("h", key) for key in KEY],
+    )
 
 
 def matching(source: EventSource, context: str, match: Match) -> exp.Select:

@@ -20,6 +20,7 @@ from workbench.cohorts.plan import (
     Plan,
     Test,
 )
+from workbench.engines.columns import whole_numbers
 from workbench.vocabulary.concept_sets import ConceptSet
 
 WORD_BITS = 62
@@ -40,6 +41,7 @@ class Needs:
     source_bits: dict[ConceptSet, int] = field(default_factory=dict[ConceptSet, int])
     whole: bool = False
     source: bool = False
+    visits: bool = False
 
     def words(self, role: str) -> int:
         """Return how many whole numbers hold the bits of a role (concept or source)."""
@@ -54,21 +56,26 @@ class Survey:
     sets: dict[ConceptSet, int] = field(default_factory=dict[ConceptSet, int])
     domains: dict[str, Needs] = field(default_factory=dict[str, Needs])
     counts: dict[Events, set[str]] = field(default_factory=dict[Events, set[str]])
+    same_visit: bool = False
 
     def number(self, concepts: ConceptSet) -> int:
         """Return the number of a set."""
         return self.sets[concepts]
 
     def bits(self) -> pa.Table:
-        """Return the table that says which bit of which word stands for a set, by domain and role."""
+        """Return the table that says which bit of which word stands for a set, by place (`place`)."""
         rows = [
-            (f"{domain}.{role}", self.sets[concepts], place // WORD_BITS, 1 << (place % WORD_BITS))
+            (self.place(domain, role), self.sets[concepts], at // WORD_BITS, 1 << (at % WORD_BITS))
             for domain, needs in self.domains.items()
             for role, bits in (("concept", needs.concept_bits), ("source", needs.source_bits))
-            for concepts, place in bits.items()
+            for concepts, at in bits.items()
         ]
-        kinds = (("place", pa.string()), ("set_id", pa.int64()), ("word", pa.int64()), ("value", pa.int64()))
-        return pa.table({name: pa.array([row[at] for row in rows], kind) for at, (name, kind) in enumerate(kinds)})
+        names = ("place", "set_id", "word", "value")
+        return pa.table({name: whole_numbers([row[at] for row in rows]) for at, name in enumerate(names)})
+
+    def place(self, domain: str, role: str) -> int:
+        """Return the number of a domain's concepts, or of its source concepts, in the table of bits."""
+        return 2 * list(self.domains).index(domain) + (role == "source")
 
 
 def survey(plans: Iterable[Plan]) -> Survey:
@@ -85,16 +92,19 @@ def survey(plans: Iterable[Plan]) -> Survey:
             needs.source = True
             needs.concept_bits.setdefault(plan.exit.concepts, len(needs.concept_bits))
             needs.source_bits.setdefault(plan.exit.concepts, len(needs.source_bits))
+        if any(match.same_visit for match in all_matches(plan)):
+            found.same_visit = True
+    for needs in found.domains.values():
+        needs.visits |= found.same_visit
     return found
 
 
 def all_events(plan: Plan) -> Iterator[tuple[Events, str | None]]:
     """Yield every kind of event that a plan reads, inner ones first, with the column that a distinct count reads."""
+    for match in all_matches(plan):
+        yield match.events, match.distinct
     for events in (*plan.entry.events, *plan.censoring):
-        yield from _inner(events)
         yield events, None
-    for group in groups_of(plan):
-        yield from _in_group(group)
 
 
 def groups_of(plan: Plan) -> tuple[Group, ...]:
@@ -102,18 +112,26 @@ def groups_of(plan: Plan) -> tuple[Group, ...]:
     return (*((plan.additional,) if plan.additional else ()), *(rule.group for rule in plan.rules))
 
 
-def _inner(events: Events) -> Iterator[tuple[Events, str | None]]:
+def all_matches(plan: Plan) -> Iterator[Match]:
+    """Yield every match of a plan, those inside criteria too, inner ones first."""
+    for events in (*plan.entry.events, *plan.censoring):
+        yield from _inner(events)
+    for group in groups_of(plan):
+        yield from _in_group(group)
+
+
+def _inner(events: Events) -> Iterator[Match]:
     if events.around is not None:
         yield from _in_group(events.around)
 
 
-def _in_group(group: Group) -> Iterator[tuple[Events, str | None]]:
+def _in_group(group: Group) -> Iterator[Match]:
     for member in group.members:
         if isinstance(member, Group):
             yield from _in_group(member)
         elif isinstance(member, Match):
             yield from _inner(member.events)
-            yield member.events, member.distinct
+            yield member
 
 
 def _demographic_tests(plan: Plan) -> Iterator[Test]:
@@ -147,6 +165,8 @@ def _note_events(found: Survey, events: Events, distinct: str | None) -> None:
     for test in events.tests:
         _note_test(found, test)
     needs.columns |= raw_columns(events.tests)
+    reads_visit = any(not isinstance(test, Abnormal) and test.field == "visit_type" for test in events.tests)
+    needs.visits |= reads_visit or distinct == "visit_occurrence_id"
     if distinct is not None:
         needs.columns |= _raw(distinct)
         found.counts.setdefault(events, set()).add(distinct)

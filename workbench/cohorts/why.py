@@ -15,9 +15,9 @@ import pyarrow as pa
 from workbench.cohorts.circe import Definition
 from workbench.cohorts.compile import INDEX, CohortScript, Script, compile_batch
 from workbench.cohorts.compile_criteria import Workshop
-from workbench.cohorts.compile_groups import judge, matching
+from workbench.cohorts.compile_groups import judge, leaves, matching
 from workbench.cohorts.generate import clean, plans_of, prepare
-from workbench.cohorts.plan import Demographics, Group, Match, Plan
+from workbench.cohorts.plan import Group, Match, Plan
 from workbench.cohorts.survey import survey
 from workbench.cohorts.why_words import Criterion, EntryEvent, Explanation, RuleVerdict
 from workbench.engines import sql
@@ -126,19 +126,18 @@ class _Question:
 
     def _verdicts(self, context: str, groups: Sequence[Group], prefix: str) -> dict[int, list[RuleVerdict]]:
         """Each group's verdict, and that of each criterion in it, by index event."""
-        leaves = list(dict.fromkeys(leaf for group in groups for leaf in _leaves(group)))
+        asked_leaves = list(dict.fromkeys(leaf for group in groups for leaf in leaves(group)))
         if not groups:
             return {}
-        asked = [*groups, *(Group("all", 0, (leaf,)) for leaf in leaves)]
-        steps = judge(self.workshop, context, asked, prefix)
-        found = {leaf: matching(self.workshop, context, leaf) for leaf in leaves if isinstance(leaf, Match)}
+        asked = [*groups, *(Group("all", 0, (leaf,)) for leaf in asked_leaves)]
+        step = judge(self.workshop, context, asked, prefix)
+        found = {leaf: matching(self.workshop, context, leaf) for leaf in asked_leaves if isinstance(leaf, Match)}
         self._prepare()
-        for step in steps:
-            self.make(step)
+        self.make(step)
         columns = sql.columns("j", "event_id", *(f"r{at}" for at in range(len(asked))))
-        judged = self.engine.fetch(sql.select(columns, sql.work_table(steps[-1].name, "j"))).to_pylist()
+        judged = self.engine.fetch(sql.select(columns, sql.work_table(step.name, "j"))).to_pylist()
         days = {leaf: _days(self.engine.fetch(tree)) for leaf, tree in found.items()}
-        place = {leaf: len(groups) + at for at, leaf in enumerate(leaves)}
+        place = {leaf: len(groups) + at for at, leaf in enumerate(asked_leaves)}
         return {
             row["event_id"]: [
                 RuleVerdict("", row[f"r{at}"] == 1, tuple(self._criteria(group, row, place, days)))
@@ -150,7 +149,7 @@ class _Question:
     def _criteria(
         self, group: Group, row: dict[str, Any], place: dict[Any, int], days: dict[Any, dict[int, list[int]]]
     ) -> Iterator[Criterion]:
-        for leaf in _leaves(group):
+        for leaf in leaves(group):
             found = days[leaf].get(row["event_id"], []) if isinstance(leaf, Match) else None
             shown = None if found is None else tuple(sorted(found)[:_MOST_DAYS])
             yield Criterion(leaf, row[f"r{place[leaf]}"] == 1, shown, len(found or ()))
@@ -161,14 +160,6 @@ class _Question:
         for step in self.workshop.steps:
             if step.name not in self.made and known.get(step.name) != step.tree:
                 self.make(step)
-
-
-def _leaves(group: Group) -> Iterator[Match | Demographics]:
-    for member in group.members:
-        if isinstance(member, Group):
-            yield from _leaves(member)
-        else:
-            yield member
 
 
 def _days(rows: pa.Table) -> dict[int, list[int]]:

@@ -6,6 +6,7 @@ raises nothing where engines silently differ. Dates are DATE columns; days are w
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -31,9 +32,16 @@ ALLOWED: frozenset[type[exp.Expr]] = frozenset(
 
 def check_nodes(tree: Expr) -> None:
     """Raise TypeError where a tree holds a node that is not on the white list: a bug of ours, found at compile time."""
-    for node in tree.walk():
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
         if type(node) not in ALLOWED:
             raise TypeError(f"not portable SQL: {type(node).__name__}")
+        for value in node.args.values():
+            if isinstance(value, Expr):
+                waiting.append(value)
+            elif isinstance(value, list):
+                waiting += [each for each in typing.cast("list[object]", value) if isinstance(each, Expr)]
 
 
 def name(text: str) -> exp.Identifier:
@@ -241,10 +249,11 @@ def select(
     group: Sequence[Expr] = (),
     having: Expr | None = None,
     distinct: bool = False,
+    by: Sequence[Expr] = (),
 ) -> exp.Select:
-    """Return a SELECT whose every column is named."""
+    """Return a SELECT whose every column is named; its rows in ascending order of `by`, whose values are not NULL."""
     query = exp.Select(
-        expressions=[exp.Alias(this=value, alias=name(key)) for key, value in columns.items()],
+        expressions=[_named(key, value) for key, value in columns.items()],
         distinct=exp.Distinct() if distinct else None,
     )
     query.set("from_", exp.From(this=source))
@@ -256,12 +265,21 @@ def select(
         query.set("group", exp.Group(expressions=list(group)))
     if having is not None:
         query.set("having", exp.Having(this=having))
+    if by:
+        query.set("order", order([(key, False) for key in by]))
     return query
+
+
+def _named(column: str, value: Expr) -> Expr:
+    """Return a value under a name; a column that has the name already needs no alias, which halves the text."""
+    if isinstance(value, exp.Column) and value.name == column:
+        return value
+    return exp.Alias(this=value, alias=name(column))
 
 
 def bare_select(columns: Mapping[str, Expr]) -> exp.Select:
     """Return a SELECT of values, without FROM."""
-    return exp.Select(expressions=[exp.Alias(this=value, alias=name(key)) for key, value in columns.items()])
+    return exp.Select(expressions=[_named(key, value) for key, value in columns.items()])
 
 
 def columns(alias: str, *names: str) -> dict[str, Expr]:

@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 
 from workbench.cohorts.attrition import AttritionRow, attrition
 from workbench.cohorts.circe import Definition
-from workbench.cohorts.generate import generate
+from workbench.cohorts.generate import Generated, generate
 from workbench.engines.base import Engine
 from workbench.engines.duckdb import DuckDBEngine
 from workbench.kernel.errors import InvalidInput, Refused, Unavailable, UserError
@@ -114,10 +112,12 @@ def generate_own(
     made = generate(engine, definitions, progress)
     with files.writing(out) as aside:
         if out.suffix == ".csv":
+            import pyarrow.csv  # noqa: PLC0415 - rarely wanted
+
             pyarrow.csv.write_csv(made.rows, aside)
         else:
             pq.write_table(made.rows, aside, compression="zstd")
-    return _counted(made.rows, definitions, made.failed)
+    return _counted(made)
 
 
 def check_out(out: Path) -> None:
@@ -132,7 +132,7 @@ def check_out(out: Path) -> None:
 def count_own(engine: Engine, definitions: Mapping[str, Definition]) -> OwnRows:
     """Return exact persons and events of each definition."""
     made = generate(engine, definitions, silent)
-    return _counted(made.rows, definitions, made.failed)
+    return _counted(made)
 
 
 def attrition_own(engine: Engine, definition: Definition) -> list[AttritionRow]:
@@ -140,11 +140,6 @@ def attrition_own(engine: Engine, definition: Definition) -> list[AttritionRow]:
     return list(attrition(engine, definition))
 
 
-def _counted(rows: pa.Table, definitions: Mapping[str, Definition], failed: Mapping[str, UserError]) -> OwnRows:
-    grouped = rows.group_by("cohort").aggregate([("subject_id", "count_distinct"), ("subject_id", "count")]).to_pydict()
-    persons = dict(zip(grouped["cohort"], grouped["subject_id_count_distinct"], strict=True))
-    events = dict(zip(grouped["cohort"], grouped["subject_id_count"], strict=True))
-    names = [name for name in definitions if name not in failed]
-    return OwnRows(
-        {name: persons.get(name, 0) for name in names}, {name: events.get(name, 0) for name in names}, dict(failed)
-    )
+def _counted(made: Generated) -> OwnRows:
+    persons = {name: persons for name, (persons, _) in made.counts.items()}
+    return OwnRows(persons, {name: rows for name, (_, rows) in made.counts.items()}, dict(made.failed))

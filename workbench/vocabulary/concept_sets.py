@@ -14,6 +14,7 @@ from sqlglot import exp
 
 from workbench.engines import sql
 from workbench.engines.base import Step
+from workbench.engines.columns import whole_numbers
 
 ITEMS = "set_items"
 LISTS = "set_lists"
@@ -49,17 +50,17 @@ def uploads(sets: Mapping[ConceptSet, int]) -> dict[str, pa.Table]:
     return {
         ITEMS: pa.table(
             {
-                "set_id": pa.array([number for number, _ in items], pa.int64()),
-                "concept_id": pa.array([item.concept_id for _, item in items], pa.int64()),
-                "excluded": pa.array([int(item.excluded) for _, item in items], pa.int32()),
-                "descendants": pa.array([int(item.descendants) for _, item in items], pa.int32()),
-                "mapped": pa.array([int(item.mapped) for _, item in items], pa.int32()),
+                "set_id": whole_numbers([number for number, _ in items]),
+                "concept_id": whole_numbers([item.concept_id for _, item in items]),
+                "excluded": whole_numbers([int(item.excluded) for _, item in items]),
+                "descendants": whole_numbers([int(item.descendants) for _, item in items]),
+                "mapped": whole_numbers([int(item.mapped) for _, item in items]),
             }
         ),
         LISTS: pa.table(
             {
-                "set_id": pa.array([number for number, _ in lists], pa.int64()),
-                "concept_id": pa.array([concept for _, concept in lists], pa.int64()),
+                "set_id": whole_numbers([number for number, _ in lists]),
+                "concept_id": whole_numbers([concept for _, concept in lists]),
             }
         ),
     }
