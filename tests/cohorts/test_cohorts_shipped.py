@@ -10,11 +10,10 @@ import pyarrow as pa
 import pytest
 
 from tests.cohorts.conftest import rows_by_cohort
-from workbench.cohorts.attrition import attrition
 from workbench.cohorts.check import check
 from workbench.cohorts.circe import read_definition
 from workbench.cohorts.describe import describe
-from workbench.cohorts.generate import generate
+from workbench.cohorts.generate import attrition, generate
 from workbench.cohorts.shipped import shipped
 from workbench.cohorts.sql import sql
 from workbench.engines.duckdb import DuckDBEngine

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from tests.cohorts.conftest import BLEED, concept_set, definition
-from workbench.cohorts.attrition import attrition
 from workbench.cohorts.circe import read_definition
-from workbench.cohorts.generate import generate
+from workbench.cohorts.generate import attrition, generate
 from workbench.cohorts.shipped import shipped
 from workbench.cohorts.why import why
 from workbench.engines.duckdb import DuckDBEngine

@@ -131,6 +131,12 @@ LOGIC: list[Case] = [
     ("null: of a type", lambda: sql.null("DATE"), None),
     ("when: otherwise", lambda: sql.when(unknown(), n(1), n(2)), 2),
     ("when: nothing otherwise", lambda: sql.when(false(), n(1)), None),
+    (
+        "cases: the first that holds",
+        lambda: sql.cases([(false(), n(1)), (unknown(), n(2)), (true(), n(3)), (true(), n(4))], n(5)),
+        3,
+    ),
+    ("cases: none", lambda: sql.cases([(false(), n(1)), (unknown(), n(2))], n(5)), 5),
     ("flag: holds", lambda: sql.flag(true()), 1),
     ("flag: unknown", lambda: sql.flag(unknown()), 0),
     ("coalesce: the first known", lambda: sql.coalesce(c("none"), c("three"), n(9)), 3),

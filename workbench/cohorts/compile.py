@@ -54,13 +54,14 @@ def compile_batch(plans: Mapping[str, Plan]) -> Script:
     """Return the script of a batch of plans. Raises TypeError where a tree is not portable: a bug of ours."""
     found = survey(plans.values())
     workshop = Workshop(found)
-    cohorts = {name: _cohort(workshop, plan, f"d{at}") for at, (name, plan) in enumerate(plans.items())}
+    cohorts = {name: cohort_script(workshop, plan, f"d{at}") for at, (name, plan) in enumerate(plans.items())}
     sets = concept_sets.steps(found.sets)
     loads = {**concept_sets.uploads(found.sets), BITS: found.bits()}
     return Script(loads, (*sets, *workshop.steps), cohorts)
 
 
-def _cohort(workshop: Workshop, plan: Plan, prefix: str) -> CohortScript:
+def cohort_script(workshop: Workshop, plan: Plan, prefix: str) -> CohortScript:
+    """Return one definition's own steps; what it shares with others is added to the workshop's."""
     entries = _entries(workshop, plan.entry)
     observed = f"{prefix}_entry"
     steps = [Step(observed, _observed(plan, entries))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sqlglot import exp
@@ -11,21 +11,22 @@ from workbench.cohorts import compile_groups
 from workbench.cohorts.compile_events import (
     EVENT,
     Resolve,
+    bit,
     field_of,
     has_sets,
     in_any_set,
     is_plain,
-    shared_steps,
-    shared_table,
     test_sql,
 )
 from workbench.cohorts.compile_people import candidates, is_wide
 from workbench.cohorts.domains import DOMAINS
-from workbench.cohorts.plan import Abnormal, Events
+from workbench.cohorts.event_tables import shared_steps, shared_table
+from workbench.cohorts.plan import Abnormal, Events, Match
 from workbench.cohorts.survey import Needs, Survey
 from workbench.engines import sql
 from workbench.engines.base import Step
 from workbench.engines.sql import Expr
+from workbench.vocabulary.concept_sets import ConceptSet
 
 _JOINS = {
     "age_at_start": "person",
@@ -54,31 +55,51 @@ def joined_tables(events: Events) -> tuple[str, ...]:
 
 
 class Workshop:
-    """Makes and remembers the shared steps of a batch: each distinct part once, whoever needs it."""
+    """Makes and remembers the shared steps of a batch: each distinct part once, whoever needs it.
+
+    Its events stand in one table a domain, with bits for the concept sets: what is read once serves a whole batch.
+    """
 
     def __init__(self, survey: Survey) -> None:
         """Start with the shared event tables of every domain of the survey."""
         self.survey = survey
         self.steps: list[Step] = []
         self._made: dict[Events, str] = {}
-        for name in survey.domains:
-            self.steps += shared_steps(DOMAINS[name], survey)
+        self._start()
+
+    def _start(self) -> None:
+        for name in self.survey.domains:
+            self.steps += shared_steps(DOMAINS[name], self.survey)
 
     def needs(self, events: Events) -> Needs:
-        """Return what the batch needs of an event's domain."""
+        """Return what the table that holds an event must hold."""
         return self.survey.domains[events.domain]
+
+    def base(self, events: Events, alias: str) -> tuple[str, list[Expr]]:
+        """Return the table that holds a criterion's events and the conditions that their concepts meet there."""
+        return shared_table(events.spec), has_sets(events, self.needs(events), alias)
+
+    def exposures(self, concepts: ConceptSet, alias: str) -> tuple[str, list[Expr]]:
+        """Return the table of drug exposures and the conditions of those by a set's concepts, source ones included."""
+        needs = self.survey.domains["DrugExposure"]
+        either = [bit(alias, "c", needs.concept_bits[concepts]), bit(alias, "s", needs.source_bits[concepts])]
+        return shared_table(DOMAINS["DrugExposure"]), [sql.either(either)]
 
     def source(self, events: Events, alias: str) -> tuple[str, list[Expr]]:
         """Return a table and the conditions on it (under an alias) that give a criterion's events."""
         if not is_plain(events):
             return self.made(events), []
+        table, conditions = self.base(events, alias)
         resolve = field_of(alias)
-        tests = [test_sql(test, resolve, self.survey) for test in events.tests]
-        return shared_table(events.spec), has_sets(events, self.needs(events), alias) + tests
+        return table, conditions + [test_sql(test, resolve, self.survey) for test in events.tests]
 
     def any_of(self, kinds: Sequence[Events], alias: str) -> list[Expr]:
         """Return a condition (or none) that all events of some plain criteria of one domain meet, and few others."""
         return in_any_set(kinds, self.needs(kinds[0]), alias)
+
+    def counts(self, context: str, matches: Mapping[Match, str], name: str) -> compile_groups.Counts:  # noqa: ARG002
+        """Return how matches are counted on a context: in joins of the step itself."""
+        return compile_groups.joined_counts(self, context, matches)
 
     def made(self, events: Events) -> str:
         """Return the table of a criterion's own events, making it on first need."""
@@ -117,15 +138,14 @@ class Workshop:
 
         All events of a person are there or none, so that the first of a person stays the first.
         """
-        needs = self.needs(events)
-        table, conditions = sql.work_table(shared_table(events.spec), "e"), has_sets(events, needs, "e")
-        base: Expr = table
+        name, conditions = self.base(events, "e")
+        base: Expr = sql.work_table(name, "e")
         joins: list[exp.Join] = []
         if people is not None:
             once = sql.select(sql.columns("w", "person_id"), sql.sub(people, "w"), distinct=True)
             joins.append(sql.join(sql.sub(once, "only"), sql.same("only", "e", "person_id")))
         if events.first:
-            base, conditions = sql.sub(_ordered(table, conditions, needs), "e"), [_is_one("e", "ordinal")]
+            base, conditions = sql.sub(_ordered(base, conditions, self.needs(events)), "e"), [_is_one("e", "ordinal")]
         resolve = _resolve(events)
         if events.adjust is not None:
             conditions.append(sql.compare(resolve("end_date"), ">=", resolve("start_date")))
@@ -146,7 +166,7 @@ def _is_one(alias: str, column: str) -> Expr:
     return sql.compare(sql.col(alias, column), "=", sql.number(1))
 
 
-def _ordered(table: exp.Table, conditions: list[Expr], needs: Needs) -> exp.Select:
+def _ordered(table: Expr, conditions: list[Expr], needs: Needs) -> exp.Select:
     """Events numbered within each person: by start, then by id (then by end and concept, should ids repeat)."""
     keys = [(sql.col("e", name), False) for name in ("start_date", "event_id", "end_date", "concept_id")]
     ordinal = sql.over(exp.RowNumber(), [sql.col("e", "person_id")], keys)

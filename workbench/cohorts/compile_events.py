@@ -1,130 +1,21 @@
-"""Plan → steps: shared event tables (one a domain and batch) and the events of single criteria."""
+"""Plan → conditions: what tells the events of a criterion in a table of events."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from datetime import date
 from decimal import Decimal
 
 from sqlglot import exp
 
-from workbench.cohorts.domains import DAYS_SUPPLY, FAR_FUTURE, NEXT_DAY, Domain
 from workbench.cohorts.plan import JOINED_FIELDS, Abnormal, Compare, Events, InSet, Test, TextTest
-from workbench.cohorts.survey import BITS, WORD_BITS, Needs, Survey
+from workbench.cohorts.survey import WORD_BITS, Needs, Survey
 from workbench.engines import sql
-from workbench.engines.base import Step
 from workbench.engines.sql import Expr
-from workbench.vocabulary.concept_sets import SETS
+from workbench.vocabulary.concept_sets import ConceptSet
 
 EVENT = ("person_id", "event_id", "start_date", "end_date", "visit_occurrence_id")
 Resolve = Callable[[str], Expr]
-
-
-def shared_table(domain: Domain) -> str:
-    """Return the name of a domain's shared event table."""
-    return f"ev_{domain.table}"
-
-
-def _mask_table(domain: Domain, role: str) -> str:
-    return f"bits_{role}_{domain.table}"
-
-
-def shared_steps(domain: Domain, survey: Survey) -> list[Step]:
-    """Return the steps that make a domain's shared event table: one read for the union of all sets of the batch."""
-    needs = survey.domains[domain.criteria]
-    roles = [role for role in ("concept", "source") if needs.words(role)]
-    masks = [
-        Step(_mask_table(domain, role), _masks(survey.place(domain.criteria, role), role, needs.words(role)), keep=True)
-        for role in roles
-    ]
-    return [*masks, Step(shared_table(domain), _shared(domain, needs, roles), keep=True)]
-
-
-def _masks(place: int, role: str, words: int) -> exp.Select:
-    """For each concept, the sets that hold it, as bits: sums of powers of two, since no set holds a concept twice."""
-    values = {
-        f"{role[0]}{word}": sql.cast(
-            sql.coalesce(
-                sql.aggregate(
-                    exp.Sum,
-                    sql.when(sql.compare(sql.col("b", "word"), "=", sql.number(word)), sql.col("b", "value")),
-                ),
-                sql.number(0),
-            ),
-            "BIGINT",
-        )
-        for word in range(words)
-    }
-    return sql.select(
-        {"concept_id": sql.col("s", "concept_id"), **values},
-        sql.work_table(SETS, "s"),
-        joins=[sql.join(sql.work_table(BITS, "b"), sql.same("b", "s", "set_id"))],
-        where=[sql.compare(sql.col("b", "place"), "=", sql.number(place))],
-        group=[sql.col("s", "concept_id")],
-    )
-
-
-def _shared(domain: Domain, needs: Needs, roles: list[str]) -> exp.Query:
-    """The domain's events with the bits of their concepts: all events, or those with a concept in any set.
-
-    With sets of both roles the events found by concept are read first, then what only the source concept finds: two
-    narrow inner joins cost half of one wide outer join.
-    """
-    if needs.whole:
-        return _read(domain, needs, dict.fromkeys(roles, "LEFT"))
-    if len(roles) < 2:
-        return _read(domain, needs, dict.fromkeys(roles, ""))
-    by_concept = _read(domain, needs, {"concept": "", "source": "LEFT"})
-    by_source = _read(domain, needs, {"concept": "LEFT", "source": ""}, [sql.is_null(sql.col("concept", "concept_id"))])
-    return sql.union_all([by_concept, by_source])
-
-
-def _read(domain: Domain, needs: Needs, sides: Mapping[str, str], where: Sequence[Expr] = ()) -> exp.Select:
-    visits = domain.visit and needs.visits
-    chosen: dict[str, Expr] = {
-        "person_id": sql.col("t", domain.person),
-        "event_id": sql.col("t", domain.key),
-        "start_date": sql.col("t", domain.start),
-        "end_date": _end(domain),
-        "visit_occurrence_id": sql.col("t", "visit_occurrence_id") if visits else sql.null("BIGINT"),
-        "concept_id": _concept(domain),
-    }
-    if needs.source:
-        chosen["source_concept_id"] = sql.col("t", domain.source) if domain.source else sql.null("BIGINT")
-    chosen |= {name: sql.col("t", name) for name in sorted(needs.columns)}
-    joins: list[exp.Join] = []
-    where = list(where)
-    if domain.place:
-        joins.append(sql.join(sql.cdm_table("location", "place"), sql.same("place", "t", "location_id")))
-        where.append(sql.compare(sql.col("t", "domain_id"), "=", sql.text("PERSON")))
-    for role, side in sides.items():
-        column = _concept(domain) if role == "concept" else sql.col("t", domain.source or domain.key)
-        on = sql.compare(sql.col(role, "concept_id"), "=", column)
-        joins.append(sql.join(sql.work_table(_mask_table(domain, role), role), on, side))
-        chosen |= sql.columns(role, *(f"{role[0]}{word}" for word in range(needs.words(role))))
-    return sql.select(chosen, sql.cdm_table(domain.table, "t"), joins=joins, where=where)
-
-
-def _concept(domain: Domain) -> Expr:
-    if domain.concept is None:
-        return sql.null("BIGINT")
-    return sql.col("place" if domain.place else "t", domain.concept)
-
-
-def _end(domain: Domain) -> Expr:
-    """An event's end: its column, else its start and the days supplied, else the day after its start."""
-    choices: list[Expr] = []
-    for rule in domain.end:
-        start = sql.col("t", domain.start)
-        if rule == NEXT_DAY:
-            choices.append(sql.add_days(start, 1))
-        elif rule == FAR_FUTURE:
-            choices.append(sql.day(date.fromisoformat(rule)))
-        elif rule == DAYS_SUPPLY:
-            choices.append(sql.add_days(start, sql.col("t", "days_supply")))
-        else:
-            choices.append(sql.col("t", rule))
-    return sql.coalesce(*choices)
 
 
 def has_sets(events: Events, needs: Needs, alias: str) -> list[Expr]:
@@ -201,7 +92,7 @@ def test_sql(test: Test, resolve: Resolve, survey: Survey) -> Expr:
             if test.concepts is None:
                 missing = sql.is_null(resolve(test.field))
                 return missing if test.negated else sql.negate(missing)
-            return sql.is_in(resolve(test.field), _members(survey.number(test.concepts)), test.negated)
+            return sql.is_in(resolve(test.field), _members(survey, test.concepts), test.negated)
         case Compare():
             return _compare(test, resolve)
         case TextTest():
@@ -213,14 +104,15 @@ def test_sql(test: Test, resolve: Resolve, survey: Survey) -> Expr:
             value = resolve("value_as_number")
             low = sql.compare(value, "<", resolve("range_low"))
             high = sql.compare(resolve("value_as_number"), ">", resolve("range_high"))
-            coded = sql.is_in(resolve("value_as_concept_id"), _members(survey.number(test.concepts)))
+            coded = sql.is_in(resolve("value_as_concept_id"), _members(survey, test.concepts))
             return sql.either([low, high, coded])
 
 
-def _members(number: int) -> exp.Select:
+def _members(survey: Survey, concepts: ConceptSet) -> exp.Select:
+    table, number = survey.members(concepts)
     return sql.select(
         {"concept_id": sql.col("s", "concept_id")},
-        sql.work_table(SETS, "s"),
+        sql.work_table(table, "s"),
         where=[sql.compare(sql.col("s", "set_id"), "=", sql.number(number))],
     )
 

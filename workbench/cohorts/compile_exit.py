@@ -5,8 +5,6 @@ from __future__ import annotations
 from sqlglot import exp
 
 from workbench.cohorts.compile_criteria import Workshop
-from workbench.cohorts.compile_events import bit, shared_table
-from workbench.cohorts.domains import DOMAINS
 from workbench.cohorts.plan import DrugEra, Offset, Plan
 from workbench.engines import sql
 from workbench.engines.sql import Expr
@@ -65,17 +63,16 @@ def _era_ends(eras: exp.Select, included: str) -> exp.Select:
 
 def _drug_eras(workshop: Workshop, era: DrugEra, included: str) -> exp.Select:
     """Continuous exposure of the included persons, by standard or by source concept."""
-    needs = workshop.survey.domains["DrugExposure"]
-    drug = sql.either([bit("a", "c", needs.concept_bits[era.concepts]), bit("a", "s", needs.source_bits[era.concepts])])
+    table, drug = workshop.exposures(era.concepts, "a")
     end = sql.col("a", "end_date")
     if era.days_supply is not None:
         end = sql.add_days(sql.col("a", "start_date"), era.days_supply)
     people = sql.select(sql.columns("q", "person_id"), sql.work_table(included, "q"), distinct=True)
     exposures = sql.select(
         {**sql.columns("a", "person_id", "start_date"), "end_date": sql.add_days(end, era.gap + era.offset)},
-        sql.work_table(shared_table(DOMAINS["DrugExposure"]), "a"),
+        sql.work_table(table, "a"),
         joins=[sql.join(sql.sub(people, "i"), sql.same("i", "a", "person_id"))],
-        where=[drug],
+        where=drug,
     )
     return eras(exposures, era.gap)
 

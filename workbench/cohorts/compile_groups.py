@@ -7,7 +7,8 @@ condition; the groups are then plain arithmetic on these counts. A context is a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from sqlglot import exp
@@ -22,6 +23,14 @@ from workbench.engines.sql import Expr
 KEY = ("person_id", "event_id")
 _JOINED = ("person_id", "start_date", "end_date", "visit_occurrence_id")
 _PERSON = {"gender": "gender_concept_id", "race": "race_concept_id", "ethnicity": "ethnicity_concept_id"}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What to join to index events (by alias) and, for each match, the count to read from it (NULL: nothing found)."""
+
+    joined: Mapping[str, Expr]
+    count: Mapping[Match, Expr]
 
 
 class EventSource(Protocol):
@@ -40,6 +49,10 @@ class EventSource(Protocol):
         """Return a condition (or none) that all events of some plain criteria of one domain meet, and few others."""
         ...
 
+    def counts(self, context: str, matches: Mapping[Match, str], name: str) -> Counts:
+        """Return how matches are counted on a context, whose index events have the alias `p`."""
+        ...
+
 
 def judge(source: EventSource, context: str, groups: Sequence[Group], name: str) -> Step:
     """Return the step that judges groups on a context.
@@ -55,11 +68,12 @@ def judge(source: EventSource, context: str, groups: Sequence[Group], name: str)
                 matches.setdefault(member, f"n{len(matches)}")
             else:
                 people.setdefault(member, f"d{len(people)}")
-    counts, where = _counts(source, context, matches)
-    counts |= {alias: _demographics(source.survey, context, each) for each, alias in people.items()}
-    joins = [sql.join(sql.sub(tree, alias), sql.same(alias, "p", *KEY), "LEFT") for alias, tree in counts.items()]
+    counts = source.counts(context, matches, name)
+    judging = {alias: sql.sub(_demographics(source.survey, context, each), alias) for each, alias in people.items()}
+    joined = {**counts.joined, **judging}
+    joins = [sql.join(part, sql.same(alias, "p", *KEY), "LEFT") for alias, part in joined.items()]
     held = {
-        **{match: _enough(match, sql.col(where[match], column)) for match, column in matches.items()},
+        **{match: _enough(match, counts.count[match]) for match in matches},
         **{each: sql.negate(sql.is_null(sql.col(alias, "event_id"))) for each, alias in people.items()},
     }
     columns = {f"r{at}": sql.flag(_holds(group, held)) for at, group in enumerate(groups)}
@@ -80,22 +94,20 @@ _Member = tuple[Match, list[Expr]]
 _Members = list[_Member]
 
 
-def _counts(
-    source: EventSource, context: str, matches: dict[Match, str]
-) -> tuple[dict[str, exp.Select], dict[Match, str]]:
-    """One grouped join a table, by alias; and for each match the alias of the join that holds its count."""
-    found: dict[str, exp.Select] = {}
-    where: dict[Match, str] = {}
+def joined_counts(source: EventSource, context: str, matches: Mapping[Match, str]) -> Counts:
+    """Return one grouped join a table, with all the matches that read it: the least work for a batch."""
+    joined: dict[str, Expr] = {}
+    count: dict[Match, Expr] = {}
     for events, members in _sources(source, matches):
-        alias = f"t{len(found)}"
-        where |= {match: alias for match, _ in members}
+        alias = f"t{len(joined)}"
+        count |= {match: sql.col(alias, matches[match]) for match, _ in members}
         if len(members) == 1:
-            found[alias] = _one_count(context, events, members[0], matches)
+            joined[alias] = sql.sub(one_count(context, events, members[0], matches[members[0][0]]), alias)
         else:
             plain = [match.events for match, _ in members if is_plain(match.events)]
             few = source.any_of(plain, "a") if len(plain) == len(members) else []
-            found[alias] = _many_counts(context, events, members, matches, few)
-    return found, where
+            joined[alias] = sql.sub(_many_counts(context, events, members, matches, few), alias)
+    return Counts(joined, count)
 
 
 def _sources(source: EventSource, matches: Iterable[Match]) -> Iterator[tuple[Expr, _Members]]:
@@ -126,19 +138,22 @@ def _sources(source: EventSource, matches: Iterable[Match]) -> Iterator[tuple[Ex
         yield sql.sub(sql.union_all(parts), "a"), told
 
 
-def _one_count(context: str, events: Expr, member: _Member, names: dict[Match, str]) -> exp.Select:
+def one_count(context: str, events: Expr, member: _Member, name: str) -> exp.Select:
+    """Return the count, under a name, of one match (with the conditions on its events) by index event."""
     match, conditions = member
     counted = _distinct(match)
     on = [sql.same("a", "p", "person_id"), *conditions, *_in_windows(match)]
     return sql.select(
-        {**sql.columns("p", *KEY), names[match]: sql.count_all() if counted is None else sql.count_distinct(counted)},
+        {**sql.columns("p", *KEY), name: sql.count_all() if counted is None else sql.count_distinct(counted)},
         sql.work_table(context, "p"),
         joins=[sql.join(events, sql.both(on))],
         group=[sql.col("p", key) for key in KEY],
     )
 
 
-def _many_counts(context: str, events: Expr, members: _Members, names: dict[Match, str], few: list[Expr]) -> exp.Select:
+def _many_counts(
+    context: str, events: Expr, members: _Members, names: Mapping[Match, str], few: list[Expr]
+) -> exp.Select:
     """Each window, and each kind of event, becomes a flag on the pairs of index event and event, worked out once."""
     windows: dict[tuple[object, ...], str] = {}
     flags: dict[str, Expr] = {}

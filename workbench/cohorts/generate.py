@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
+from workbench.cohorts.attrition import AttritionRow, attrition_rows
 from workbench.cohorts.circe import Definition
 from workbench.cohorts.compile import CohortScript, Script, compile_batch
 from workbench.cohorts.plan import Exclude, Plan
@@ -29,11 +31,12 @@ EXCLUDED = "excluded_persons"
 
 @dataclass(frozen=True)
 class Generated:
-    """The rows of all cohorts, sorted by all four columns, how many persons and rows each cohort has (by name), and the
-    definitions that could not be run, with the reason."""
+    """The rows of all cohorts, sorted by all four columns, how many persons and rows each cohort has (by name), the
+    attrition of each where it was asked for, and the definitions that could not be run, with the reason."""
 
     rows: pa.Table
     counts: Mapping[str, tuple[int, int]]
+    attrition: Mapping[str, list[AttritionRow]]
     failed: Mapping[str, UserError]
 
     def persons(self, name: str) -> int:
@@ -53,23 +56,30 @@ def generate(
     progress: Progress = silent,
     *,
     exclude: pa.Table | None = None,
+    explain: bool = False,
 ) -> Generated:
     """Run definitions as one batch and return their rows (`cohort, subject_id, cohort_start_date, cohort_end_date`).
 
-    `exclude` is a table with `person_id` of persons to leave out of every cohort (oppositions). A definition that
-    cannot be run is named in `failed`; the others still run. Raises Stopped where `progress` or the engine was told
+    `exclude` is a table with `person_id` of persons to leave out of every cohort (oppositions). `explain` asks for the
+    attrition too, read from the same work tables. A definition that cannot be run is named in `failed`; the others
+    still run. Raises Stopped where `progress` or the engine was told
     to stop, Unavailable where the engine fails on what all definitions share.
     """
     plans, failed = plans_of(engine, definitions, exclude)
     script = compile_batch(plans)
     tables: dict[str, pa.Table] = {}
     persons: dict[str, int] = {}
+    steps: dict[str, list[AttritionRow]] = {}
     try:
         prepare(engine, script, part(progress, 0.0, 0.6), exclude)
         for at, (name, cohort) in enumerate(script.cohorts.items()):
             progress(0.6 + 0.4 * at / len(script.cohorts), name)
             try:
-                tables[name], persons[name] = _rows(engine, name, cohort)
+                with running(engine, cohort):
+                    found, counted = _rows(engine, name, cohort)
+                    if explain:
+                        steps[name] = attrition_rows(engine, plans[name], cohort)
+                tables[name], persons[name] = found, counted
             except Stopped:
                 raise
             except UserError as error:
@@ -78,24 +88,48 @@ def generate(
         clean(engine, script)
     progress(1.0, "")
     rows = pa.concat_tables([tables[name] for name in sorted(tables)] or [ROWS.empty_table()])
-    return Generated(rows, {name: (persons[name], tables[name].num_rows) for name in tables}, failed)
+    return Generated(rows, {name: (persons[name], tables[name].num_rows) for name in tables}, steps, failed)
 
 
-def _rows(engine: Engine, name: str, cohort: CohortScript) -> tuple[pa.Table, int]:
-    """Run one definition's own steps and return its rows and persons; its work tables are gone afterwards."""
+@contextmanager
+def running(engine: Engine, cohort: CohortScript) -> Generator[None]:
+    """Run one definition's own steps; its work tables are there meanwhile, and gone afterwards."""
     try:
         for step in cohort.steps:
             engine.materialise(step)
-        columns = sql.columns("c", "subject_id", "cohort_start_date", "cohort_end_date")
-        by = [column.copy() for column in columns.values()]
-        chosen = {"cohort": sql.cast(sql.text(name), "TEXT"), **columns}
-        found = engine.fetch(sql.select(chosen, sql.work_table(cohort.cohort, "c"), by=by))
-        persons = sql.count_distinct(sql.col("c", "subject_id"))
-        counted = engine.fetch(sql.select({"persons": persons}, sql.work_table(cohort.cohort, "c")))
+        yield
     finally:
         for step in cohort.steps:
             engine.drop(step.name)
+
+
+def _rows(engine: Engine, name: str, cohort: CohortScript) -> tuple[pa.Table, int]:
+    """Return a definition's rows and persons."""
+    columns = sql.columns("c", "subject_id", "cohort_start_date", "cohort_end_date")
+    by = [column.copy() for column in columns.values()]
+    chosen = {"cohort": sql.cast(sql.text(name), "TEXT"), **columns}
+    found = engine.fetch(sql.select(chosen, sql.work_table(cohort.cohort, "c"), by=by))
+    persons = sql.count_distinct(sql.col("c", "subject_id"))
+    counted = engine.fetch(sql.select({"persons": persons}, sql.work_table(cohort.cohort, "c")))
     return found if found.schema.equals(ROWS) else found.cast(ROWS), int(counted["persons"][0].as_py())
+
+
+def attrition(engine: Engine, definition: Definition, *, exclude: pa.Table | None = None) -> list[AttritionRow]:
+    """Return the attrition of a definition: codes, attributes, observation, criteria, rules in order, limits, cohort.
+
+    Raises InvalidInput where the definition cannot be run, Unavailable or Stopped as engines do.
+    """
+    plans, failed = plans_of(engine, {definition.name: definition}, exclude)
+    for error in failed.values():
+        raise error
+    script = compile_batch(plans)
+    cohort = script.cohorts[definition.name]
+    try:
+        prepare(engine, script, silent, exclude)
+        with running(engine, cohort):
+            return attrition_rows(engine, plans[definition.name], cohort)
+    finally:
+        clean(engine, script)
 
 
 def plans_of(

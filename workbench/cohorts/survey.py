@@ -21,7 +21,7 @@ from workbench.cohorts.plan import (
     Test,
 )
 from workbench.engines.columns import whole_numbers
-from workbench.vocabulary.concept_sets import ConceptSet
+from workbench.vocabulary.concept_sets import SETS, ConceptSet
 
 WORD_BITS = 62
 BITS = "set_bits"
@@ -57,10 +57,11 @@ class Survey:
     domains: dict[str, Needs] = field(default_factory=dict[str, Needs])
     counts: dict[Events, set[str]] = field(default_factory=dict[Events, set[str]])
     same_visit: bool = False
+    apart: bool = False
 
-    def number(self, concepts: ConceptSet) -> int:
-        """Return the number of a set."""
-        return self.sets[concepts]
+    def members(self, concepts: ConceptSet) -> tuple[str, int]:
+        """Return the table of a set's concepts and its number there: one table for all, or (`apart`) one each."""
+        return (f"set_{self.sets[concepts]}", 1) if self.apart else (SETS, self.sets[concepts])
 
     def bits(self) -> pa.Table:
         """Return the table that says which bit of which word stands for a set, by place (`place`)."""
@@ -161,15 +162,21 @@ def _note_events(found: Survey, events: Events, distinct: str | None) -> None:
             _note_set(found, concepts)
             bits.setdefault(concepts, len(bits))
     needs.whole |= events.concepts is None and events.source is None
-    needs.source |= events.source is not None or distinct == "source_concept_id"
     for test in events.tests:
         _note_test(found, test)
+    note_columns(needs, events, distinct)
+    if distinct is not None:
+        found.counts.setdefault(events, set()).add(distinct)
+
+
+def note_columns(needs: Needs, events: Events, distinct: str | None) -> None:
+    """Add the columns of its domain's table that a criterion reads, and that a distinct count of it reads."""
+    needs.source |= events.source is not None or distinct == "source_concept_id"
     needs.columns |= raw_columns(events.tests)
     reads_visit = any(not isinstance(test, Abnormal) and test.field == "visit_type" for test in events.tests)
     needs.visits |= reads_visit or distinct == "visit_occurrence_id"
     if distinct is not None:
         needs.columns |= _raw(distinct)
-        found.counts.setdefault(events, set()).add(distinct)
 
 
 def _raw(name: str) -> set[str]:

@@ -32,7 +32,15 @@ class Capabilities:
     cancel: bool
 
 
-class Engine(Protocol):
+class Fetches(Protocol):
+    """What answers queries."""
+
+    def fetch(self, tree: exp.Query) -> pa.Table:
+        """Run a query and return its rows. Raises Unavailable where the engine fails, Stopped if stopped."""
+        ...
+
+
+class Engine(Fetches, Protocol):
     """An engine over the tables of one data release (or of one's own OMOP database)."""
 
     @property
@@ -50,10 +58,6 @@ class Engine(Protocol):
 
     def materialise(self, step: Step) -> None:
         """Run a step, keep its rows as a work table. Raises Unavailable where the engine fails, Stopped if stopped."""
-        ...
-
-    def fetch(self, tree: exp.Query) -> pa.Table:
-        """Run a query and return its rows. Raises Unavailable where the engine fails, Stopped if stopped."""
         ...
 
     def drop(self, table: str) -> None:

@@ -163,6 +163,11 @@ def when(condition: Expr, then: Expr, otherwise: Expr | None = None) -> Expr:
     return exp.Case(ifs=[exp.If(this=condition, true=then)], default=otherwise)
 
 
+def cases(pairs: Sequence[tuple[Expr, Expr]], otherwise: Expr) -> Expr:
+    """Return `CASE WHEN condition THEN value … ELSE otherwise END` of one or more pairs: the first that holds."""
+    return exp.Case(ifs=[exp.If(this=condition, true=value) for condition, value in pairs], default=otherwise)
+
+
 def flag(condition: Expr) -> Expr:
     """Return 1 where the condition holds, 0 where it is false or unknown."""
     return when(condition, number(1), number(0))

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from workbench.cohorts.attrition import AttritionRow, attrition
+from workbench.cohorts.attrition import AttritionRow
 from workbench.cohorts.circe import Definition, read_definition
 from workbench.cohorts.describe import describe
 from workbench.cohorts.generate import generate as run
@@ -89,14 +89,13 @@ def generate(
         with working(wb, actor, "cohort.generate", args, progress) as (_job, report):
             engine = DuckDBEngine.over_parquet(dict(release.tables))
             try:
-                made = run(engine, definitions, part(report, 0.0, 0.6))
+                made = run(engine, definitions, part(report, 0.0, 0.9), explain=True)
                 for error in made.failed.values():
                     raise error
                 digests: list[str] = []
                 for position, (name, definition) in enumerate(definitions.items()):
-                    report(0.6 + 0.4 * position / len(definitions), name)
-                    steps = attrition(engine, definition)
-                    digests.append(_keep(wb, actor, release, name, definition, made.rows, steps))
+                    report(0.9 + 0.1 * position / len(definitions), name)
+                    digests.append(_keep(wb, actor, release, name, definition, made.rows, made.attrition[name]))
             finally:
                 engine.close()
             report(1.0, "")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from workbench.cohorts.attrition import AttritionRow, attrition
+from workbench.cohorts.attrition import AttritionRow
 from workbench.cohorts.circe import Definition
-from workbench.cohorts.generate import Generated, generate
+from workbench.cohorts.generate import Generated, attrition, generate
 from workbench.engines.base import Engine
 from workbench.engines.duckdb import DuckDBEngine
 from workbench.kernel.errors import InvalidInput, Refused, Unavailable, UserError
