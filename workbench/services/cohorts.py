@@ -228,11 +228,12 @@ def _view(document: documents.Document, release_id: str) -> CohortView:
         sentence={lang: describe(definition, lang) for lang in ("fr", "en")},
         persons=shown(body["rows"]["persons"]),
         events=shown(body["rows"]["events"]),
-        attrition=tuple(_step(step) for step in body["attrition"]),
+        attrition=tuple(governed_step(step) for step in body["attrition"]),
     )
 
 
-def _step(step: Mapping[str, Any]) -> Step:
+def governed_step(step: Mapping[str, Any]) -> Step:
+    """Return a line of an exact attrition as people may see it."""
     without = step["persons_without"]
     return Step(
         label={"fr": step["label_fr"], "en": step["label_en"]},

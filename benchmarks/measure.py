@@ -1,0 +1,36 @@
+"""What a command costs as a whole process: CPU of all its threads, and the most memory it held."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True)
+class Cost:
+    """CPU seconds (user and system, all threads) and peak resident memory in MB."""
+
+    cpu: float
+    memory: float
+
+
+def cost(command: Sequence[str]) -> Cost:
+    """Run a command and return what it cost. Raises SystemExit with its last words where it fails."""
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, stdout=said, stderr=said, env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""})
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            sys.exit(f"{' '.join(command[:4])}…: {said.read().decode()[-800:]}")
+    return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def middle(costs: Sequence[Cost]) -> Cost:
+    """Return the median of each figure."""
+    return Cost(median(each.cpu for each in costs), median(each.memory for each in costs))
