@@ -10,6 +10,7 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
+import pyarrow as pa
 from hypothesis import strategies as st
 
 from workbench.cohorts.domains import DOMAINS
@@ -28,14 +29,11 @@ DECIMALS = st.sampled_from([0.0, 1.0, 1.5, 2.0, -1.0])
 WORDS = st.sampled_from(["abc", "a", "", "zabcz", "a_c"])
 OPERATORS = ["eq", "lt", "lte", "!eq", "gt", "gte", "bt", "!bt"]
 PLAIN = ["ConditionOccurrence", "DrugExposure", "VisitOccurrence", "ConditionEra"]
-REGIONS = {
-    "location_history": {
-        "location_history_id": "BIGINT", "location_id": "BIGINT", "entity_id": "BIGINT", "domain_id": "VARCHAR",
-        "start_date": "DATE", "end_date": "DATE",
-    },
-    "location": {"location_id": "BIGINT", "region_concept_id": "BIGINT"},
+HISTORY = {
+    "location_history_id": "BIGINT", "location_id": "BIGINT", "entity_id": "BIGINT", "domain_id": "VARCHAR",
+    "start_date": "DATE", "end_date": "DATE",
 }  # fmt: skip
-"""Tables of older and newer models, which `LocationRegion` reads."""
+"""The table of places of models other than 5.4."""
 _COLUMNS = {
     "Abnormal": ("value_as_number", "range_low", "range_high", "value_as_concept_id"), "Quantity": ("quantity",),
     "ValueAsNumber": ("value_as_number",), "RangeLow": ("range_low",), "RangeHigh": ("range_high",),
@@ -205,7 +203,8 @@ ITEMS = st.builds(
     },
     CONCEPTS, st.integers(0, 4).map(lambda each: each == 4), st.booleans(), st.booleans(),
 )  # fmt: skip
-LIMITS = st.fixed_dictionaries({"Type": st.sampled_from(["All", "First", "Last"])})
+ALL = {"Type": "All"}
+LIMITS = st.just({}) | st.fixed_dictionaries({"Type": st.sampled_from(["All", "First", "Last", "all", "?", None])})
 EXITS = st.one_of(
     st.fixed_dictionaries(
         {"DateField": st.sampled_from(["StartDate", "EndDate"]), "Offset": st.integers(-2, 9)}
@@ -250,9 +249,23 @@ def documents(draw: st.DrawFn) -> Json:
 def kinds(table: str) -> dict[str, str]:
     """The columns of a table with their SQL types."""
     older = {"drug_exposure": {"dose_unit_concept_id": "BIGINT"}}.get(table, {})
-    if table in REGIONS:
-        return REGIONS[table]
+    if table == "location_history":
+        return HISTORY
     return {column.name: column.sql_type for column in TABLES[table].fields} | older
+
+
+def _regions(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """Other models have a column for a region that is no country: a database has it where a row does."""
+    return {"region_concept_id": "BIGINT"} if any("region_concept_id" in row for row in rows) else {}
+
+
+_ARROW = {"BIGINT": pa.int64(), "DATE": pa.date32(), "VARCHAR": pa.string(), "DOUBLE": pa.float64()}
+
+
+def arrow(table: str, rows: list[dict[str, Any]]) -> pa.Table:
+    """Rows as a typed table; columns that no row has are empty."""
+    types = {column: _ARROW[kind] for column, kind in (kinds(table) | _regions(rows)).items() if kind in _ARROW}
+    return pa.table({column: pa.array([row.get(column) for row in rows], kind) for column, kind in types.items()})
 
 
 def _mentions(part: Any) -> Iterator[str]:
@@ -392,7 +405,8 @@ def attribute_cases(draw: st.DrawFn) -> tuple[list[Json], Rows]:
         definitions.append(
             {
                 "ConceptSets": [{"id": at, "expression": {"items": each}} for at, each in enumerate(sets)],
-                "PrimaryCriteria": {"CriteriaList": [{kind: body}]},
+                "PrimaryCriteria": {"CriteriaList": [{kind: body}], "PrimaryCriteriaLimit": ALL},
+                "ExpressionLimit": ALL,
                 "EndStrategy": {"DateOffset": {"DateField": draw(st.sampled_from(["StartDate", "EndDate"]))}},
             }
         )
@@ -409,7 +423,8 @@ def window_cases(draw: st.DrawFn) -> tuple[list[Json], Rows]:
     definitions: list[Json] = [
         {
             "ConceptSets": [{"id": at, "expression": {"items": each}} for at, each in enumerate(sets)],
-            "PrimaryCriteria": {"CriteriaList": [{"ConditionOccurrence": {}}]},
+            "PrimaryCriteria": {"CriteriaList": [{"ConditionOccurrence": {}}], "PrimaryCriteriaLimit": ALL},
+            "ExpressionLimit": ALL,
             "InclusionRules": [{"name": "r", "expression": group}],
             "EndStrategy": {"DateOffset": {"DateField": "StartDate", "Offset": 0}},
         }

@@ -96,11 +96,11 @@ def test_what_is_wrong_is_named_with_its_path(code: str, path: str, text: str) -
 
 
 def test_what_cannot_be_run_is_read_and_refused_by_the_plan() -> None:
-    read = read_definition(definition({"VisitOccurrence": {"PlaceOfServiceLocation": 0}}))
+    read = read_definition(definition(BLEED, EndStrategy={"Whenever": {}}))
     with pytest.raises(InvalidInput) as caught:
         _ = read.plan
     assert caught.value.code == "cohort.not_supported"
-    assert caught.value.facts["path"] == "$.PrimaryCriteria.CriteriaList[0].VisitOccurrence.PlaceOfServiceLocation"
+    assert caught.value.facts["path"] == "$.EndStrategy.Whenever"
 
 
 def test_a_missing_file_is_an_answer(tmp_path: Path) -> None:

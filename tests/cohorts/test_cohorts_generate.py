@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from tests.cohorts.conftest import BLEED, concept_set, definition
@@ -23,11 +20,11 @@ WINDOW = {"Start": {"Days": 1, "Coeff": 1}, "End": {"Days": 1, "Coeff": -1}}
 def test_the_others_of_a_batch_still_run(engine: DuckDBEngine) -> None:
     definitions = {
         "good": read_definition(definition(BLEED)),
-        "region": read_definition(definition({"VisitDetail": {"PlaceOfServiceLocation": 0}})),
+        "other": read_definition(definition(BLEED, EndStrategy={"Whenever": {}})),
     }
     made = generate(engine, definitions)
     assert made.persons("good") == 479
-    assert {name: error.code for name, error in made.failed.items()} == {"region": "cohort.not_supported"}
+    assert {name: error.code for name, error in made.failed.items()} == {"other": "cohort.not_supported"}
     assert made.rows.schema == ROWS
 
 
@@ -93,21 +90,3 @@ def test_every_definition_of_the_library_has_a_sentence(shared: Path, lang: str)
         text = describe(read_definition(file), lang)  # pyright: ignore[reportArgumentType]
         assert text.endswith(".")
         assert "{" not in text
-
-
-def test_regions_need_a_table_that_newer_models_lack(patients: dict[str, Path], tmp_path: Path) -> None:
-    definitions = {"a": read_definition(definition({"LocationRegion": {"CodesetId": 0}}, sets=[concept_set(0, 80180)]))}
-    with DuckDBEngine.over_parquet(patients) as engine:
-        assert generate(engine, definitions).failed["a"].facts["table"] == "location_history"
-    day = dt.date(2000, 1, 1)
-    history = {"location_history_id": [1, 2, 3], "location_id": [1, 1, 2], "entity_id": [2, 3, 6]}
-    history |= {"domain_id": ["PERSON", "CARE_SITE", "PERSON"], "start_date": [day] * 3, "end_date": [None, None, day]}
-    made = {
-        "location_history": pa.table(history),
-        "location": pa.table({"location_id": [1, 2], "region_concept_id": [80180, 1]}),
-    }
-    for name, table in made.items():
-        pq.write_table(table, tmp_path / f"{name}.parquet")
-    with DuckDBEngine.over_parquet({**patients, **{name: tmp_path / f"{name}.parquet" for name in made}}) as engine:
-        rows = generate(engine, definitions).rows.to_pylist()
-    assert [(row["subject_id"], row["cohort_start_date"]) for row in rows] == [(2, day)]

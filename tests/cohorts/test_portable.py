@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.cohorts.conftest import concept_set, definition, rows_by_cohort
+from tests.cohorts.conftest import rows_by_cohort
 from tests.cohorts.test_cohorts_corpus import cases
 from tests.conftest import absent, workbench
 from tests.engines.conftest import ENGINES
@@ -168,7 +168,7 @@ def _features(definitions: Mapping[str, Definition]) -> set[str]:
 
 
 def test_the_sample_covers_every_criteria_type(shared: Path) -> None:
-    """All that the two corpora use. Regions have a test of their own, abnormal values are what Circe cannot run."""
+    """All that the two corpora use. Regions stand in the rules, abnormal values are what Circe cannot run."""
     folders = {corpus: shared / "data/circe" / corpus for corpus in SAMPLE}
     every = [_features(_read(cases(folder))) for folder in folders.values()]
     chosen = [
@@ -178,48 +178,6 @@ def test_the_sample_covers_every_criteria_type(shared: Path) -> None:
     assert set(DOMAINS) <= set().union(*chosen) | {"LocationRegion"}
     errs = _read({name: folders["fuzz_00"] / f"definitions/{name}.json" for name in ERRS_IN_CIRCE})
     assert "Abnormal" in _features(errs)
-
-
-REGION = {
-    "person": pa.table({"person_id": [1, 2], "gender_concept_id": [8507, 8532], "year_of_birth": [1950, 1960]}),
-    "observation_period": pa.table(
-        {
-            "observation_period_id": [1, 2],
-            "person_id": [1, 2],
-            "observation_period_start_date": [date(2020, 1, 1)] * 2,
-            "observation_period_end_date": [date(2024, 2, 29)] * 2,
-        }
-    ),
-    "concept": pa.table({"concept_id": [4330442], "invalid_reason": pa.array([None], pa.string())}),
-    "concept_ancestor": pa.table({"ancestor_concept_id": [4330442], "descendant_concept_id": [4330442]}),
-    "location": pa.table({"location_id": [1, 2], "region_concept_id": [4330442, 0]}),
-    "location_history": pa.table(
-        {
-            "location_history_id": [1, 2],
-            "location_id": [1, 2],
-            "domain_id": ["PERSON", "PERSON"],
-            "entity_id": [1, 2],
-            "start_date": [date(2021, 2, 28), date(2021, 2, 28)],
-            "end_date": pa.array([None, None], pa.date32()),
-        }
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", ENGINES)
-def test_regions_of_an_older_model(databases: Databases, tmp_path: Path, kind: str) -> None:
-    """Who came to live in a region; expected by hand: person 1, from then to the end of observation."""
-    text = definition({"LocationRegion": {"CodesetId": 0}}, sets=[concept_set(0, 4330442)])
-    if kind == "postgres":
-        engine: Any = PostgresEngine.over_url(fill(databases.server(), "region", REGION))
-    else:
-        paths = {name: tmp_path / f"{name}.parquet" for name in REGION}
-        for name, path in paths.items():
-            pq.write_table(REGION[name], path)
-        engine = (SparkEngine if kind == "spark" else DuckDBEngine).over_parquet(paths)
-    with engine:
-        found = _rows(engine, {"moved": read_definition(text)}).to_pylist()
-    assert [tuple(row.values()) for row in found] == [("moved", 1, date(2021, 2, 28), date(2024, 2, 29))]
 
 
 def _exported(databases: Databases, name: str, kind: str, folder: Path) -> list[tuple[int, date, date]]:

@@ -145,7 +145,6 @@ def test_all_of_the_corpora(shared: Path, corpus: str) -> None:
         {"Surgery": {}},
         {"Specimen": {"Colour": {"Value": 1, "Op": "eq"}}},
         {"Specimen": {"Age": {"Value": 1, "Op": "about"}}},
-        {"VisitDetail": {"PlaceOfServiceLocation": 0}},
     ],
 )
 def test_what_has_no_rule_is_said(criterion: dict[str, Any]) -> None:

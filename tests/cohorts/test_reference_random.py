@@ -7,17 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, note, settings
 
-from tests.cohorts.small_cases import Json, Rows, attribute_cases, kinds, small_cases, window_cases
+from tests.cohorts.small_cases import Json, Rows, arrow, attribute_cases, small_cases, window_cases
 from workbench.cohorts.circe import Definition
 from workbench.cohorts.generate import generate
 from workbench.cohorts.reference import interpret
 from workbench.engines.duckdb import DuckDBEngine, connect
 
-_ARROW = {"BIGINT": pa.int64(), "DATE": pa.date32(), "VARCHAR": pa.string(), "DOUBLE": pa.float64()}
 _SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
 QUICK = settings(max_examples=15, deadline=None, database=None, derandomize=True, suppress_health_check=_SLOW)
 LONG = settings(max_examples=1000, deadline=None, database=None, suppress_health_check=_SLOW)
@@ -34,9 +32,7 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
 def load(connection: duckdb.DuckDBPyConnection, tables: Rows) -> DuckDBEngine:
     """Put rows into the tables of an engine."""
     for name, rows in tables.items():
-        types = {column: _ARROW[kind] for column, kind in kinds(name).items() if kind in _ARROW}
-        data = {column: pa.array([row.get(column) for row in rows], kind) for column, kind in types.items()}
-        connection.register("incoming", pa.table(data))
+        connection.register("incoming", arrow(name, rows))
         connection.execute(f'CREATE OR REPLACE TABLE cdm."{name}" AS FROM incoming')
         connection.unregister("incoming")
     return DuckDBEngine(connection)

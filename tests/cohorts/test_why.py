@@ -71,7 +71,7 @@ def test_nobody_and_what_cannot_run(engine: DuckDBEngine) -> None:
     assert found.lines("en")[0] == "Not in the cohort"
     assert found.lines("en")[-1] == "No entry event: no rule was judged"
     with pytest.raises(InvalidInput):
-        why(engine, read_definition(definition({"VisitDetail": {"PlaceOfServiceLocation": 0}})), 1)
+        why(engine, read_definition(definition(BLEED, EndStrategy={"Whenever": {}})), 1)
 
 
 def _match(criterion: dict[str, Any], low: int, high: int, **more: Any) -> dict[str, Any]:

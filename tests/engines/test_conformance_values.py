@@ -91,6 +91,8 @@ NUMBERS: list[Case] = [
     ("trunc_int: unknown", lambda: sql.trunc_int(c("none")), None),
     ("Add: of whole numbers", lambda: exp.Add(this=c("three"), expression=n(4)), 7),
     ("Sub: below zero", lambda: exp.Sub(this=c("three"), expression=n(4)), -1),
+    ("Mul: of a negative column", lambda: exp.Mul(this=c("minus"), expression=c("three")), -177),
+    ("Mul: of unknown", lambda: exp.Mul(this=c("none"), expression=n(2)), None),
     ("Neg: of a column", lambda: exp.Neg(this=c("minus")), 59),
     ("Paren: first", lambda: exp.Neg(this=exp.Paren(this=exp.Sub(this=c("three"), expression=n(4)))), 1),
     ("ratio: of whole numbers", lambda: sql.ratio(n(1), n(4)), 0.25),

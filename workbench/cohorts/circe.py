@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from workbench.cohorts.document import Part
-from workbench.cohorts.domains import CRITERIA_TYPES, DOMAINS, IGNORED, NOT_SUPPORTED
+from workbench.cohorts.domains import CRITERIA_TYPES, DOMAINS, IGNORED
 from workbench.cohorts.lower import lower
 from workbench.cohorts.plan import Plan
 from workbench.kernel.digest import digest_document
 from workbench.kernel.errors import InvalidInput, Unavailable
 
-_CRITERION = {"CorrelatedCriteria", "DateAdjustment", "First", "CodesetId", *IGNORED}
+_CRITERION = {"CorrelatedCriteria", "DateAdjustment", "First", "CodesetId"}
 _KNOWN: Mapping[str, frozenset[str]] = {
     "expression": frozenset(
         {
@@ -160,7 +160,7 @@ def _unknown_criterion(part: Part) -> Iterator[str]:
             yield each.path
         else:
             spec = DOMAINS[each.name]
-            known = {*_CRITERION, *spec.attributes, *NOT_SUPPORTED.get(each.name, ()), spec.source_member or ""}
+            known = {*_CRITERION, *spec.attributes, *IGNORED.get(each.name, ()), spec.source_member or ""}
             known |= {attribute.exclude for attribute in spec.attributes.values() if attribute.exclude}
             yield from _others(each, frozenset(known))
             yield from _unknown_group(each.get("CorrelatedCriteria"))

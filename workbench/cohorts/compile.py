@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 from sqlglot import exp
 
+from workbench.cohorts import places
 from workbench.cohorts.compile_criteria import Workshop
 from workbench.cohorts.compile_events import EVENT
 from workbench.cohorts.compile_exit import rows
@@ -57,7 +58,7 @@ def compile_batch(plans: Mapping[str, Plan]) -> Script:
     cohorts = {name: cohort_script(workshop, plan, f"d{at}") for at, (name, plan) in enumerate(plans.items())}
     sets = concept_sets.steps(found.sets)
     loads = {**concept_sets.uploads(found.sets), BITS: found.bits()}
-    return Script(loads, (*sets, *workshop.steps), cohorts)
+    return Script(loads, (*sets, *places.steps(plans.values()), *workshop.steps), cohorts)
 
 
 def cohort_script(workshop: Workshop, plan: Plan, prefix: str) -> CohortScript:

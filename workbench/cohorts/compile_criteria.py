@@ -18,10 +18,10 @@ from workbench.cohorts.compile_events import (
     is_plain,
     test_sql,
 )
-from workbench.cohorts.compile_people import candidates, is_wide
+from workbench.cohorts.compile_people import OBSERVED_TWICE, candidates, is_wide, observed_twice
 from workbench.cohorts.domains import DOMAINS
 from workbench.cohorts.event_tables import shared_steps, shared_table
-from workbench.cohorts.plan import Abnormal, Events, Match
+from workbench.cohorts.plan import CARE_REGION, Abnormal, Events, Match
 from workbench.cohorts.survey import Needs, Survey
 from workbench.engines import sql
 from workbench.engines.base import Step
@@ -37,6 +37,7 @@ _JOINS = {
     "visit_type": "visit_occurrence",
     "specialty": "provider",
     "place_of_service": "care_site",
+    CARE_REGION: "care_site",
 }
 _COLUMNS = {
     "gender": "gender_concept_id",
@@ -101,6 +102,12 @@ class Workshop:
         """Return how matches are counted on a context: in joins of the step itself."""
         return compile_groups.joined_counts(self, context, matches)
 
+    def observed_twice(self) -> str:
+        """Return the table of the persons with observation periods that overlap, making it on first need."""
+        if not any(step.name == OBSERVED_TWICE for step in self.steps):
+            self.steps.append(Step(OBSERVED_TWICE, observed_twice(), keep=True))
+        return OBSERVED_TWICE
+
     def made(self, events: Events) -> str:
         """Return the table of a criterion's own events, making it on first need."""
         if events not in self._made:
@@ -118,7 +125,7 @@ class Workshop:
         self.steps.append(Step(plain, self._select(events, people), keep=True))
         context = f"{name}_in"
         self.steps.append(Step(context, _in_observation(plain), keep=True))
-        judged = replace(compile_groups.judge(self, context, [events.around], name), keep=True)
+        judged = replace(compile_groups.judge(self, context, [events.around], name, nested=True), keep=True)
         self.steps.append(judged)
         kept = sql.both([sql.same("r", "e", "person_id", "event_id"), _is_one("r", "r0")])
         columns = (*EVENT, "sort_date", *self._extra(events))
@@ -143,7 +150,7 @@ class Workshop:
         joins: list[exp.Join] = []
         if people is not None:
             once = sql.select(sql.columns("w", "person_id"), sql.sub(people, "w"), distinct=True)
-            joins.append(sql.join(sql.sub(once, "only"), sql.same("only", "e", "person_id")))
+            joins.append(sql.join(sql.sub(once, "wanted"), sql.same("wanted", "e", "person_id")))
         if events.first:
             base, conditions = sql.sub(_ordered(base, conditions, self.needs(events)), "e"), [_is_one("e", "ordinal")]
         resolve = _resolve(events)
@@ -158,8 +165,14 @@ class Workshop:
             "visit_occurrence_id": sql.col("e", "visit_occurrence_id"),
             "sort_date": resolve("start_date"),
         }
-        chosen |= {name: resolve(name) for name in self._extra(events)}
+        for extra in self._extra(events):
+            chosen[extra] = resolve(extra) if extra != "length" else _length(chosen)
         return sql.select(chosen, base, joins=[*joins, *_joins(events)], where=conditions)
+
+
+def _length(chosen: dict[str, Expr]) -> Expr:
+    """The days that others see: those of the author's own period, where there is one."""
+    return sql.day_diff(chosen["end_date"].copy(), chosen["start_date"].copy())
 
 
 def _is_one(alias: str, column: str) -> Expr:

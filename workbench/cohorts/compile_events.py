@@ -8,7 +8,8 @@ from decimal import Decimal
 
 from sqlglot import exp
 
-from workbench.cohorts.plan import JOINED_FIELDS, Abnormal, Compare, Events, InSet, Test, TextTest
+from workbench.cohorts.places import in_region
+from workbench.cohorts.plan import CARE_REGION, JOINED_FIELDS, Abnormal, Compare, Events, InSet, Test, TextTest
 from workbench.cohorts.survey import WORD_BITS, Needs, Survey
 from workbench.engines import sql
 from workbench.engines.sql import Expr
@@ -89,6 +90,8 @@ def test_sql(test: Test, resolve: Resolve, survey: Survey) -> Expr:
     """Return a test as a condition; unknown (NULL) values do not pass."""
     match test:
         case InSet():
+            if test.field == CARE_REGION and test.concepts is not None:
+                return in_region("e", _members(survey, test.concepts))
             if test.concepts is None:
                 missing = sql.is_null(resolve(test.field))
                 return missing if test.negated else sql.negate(missing)

@@ -45,6 +45,10 @@ class EventSource(Protocol):
         """Return a table and the conditions on it that give a criterion's events."""
         ...
 
+    def observed_twice(self) -> str:
+        """Return the table of the persons with observation periods that overlap."""
+        ...
+
     def any_of(self, kinds: Sequence[Events], alias: str) -> list[Expr]:
         """Return a condition (or none) that all events of some plain criteria of one domain meet, and few others."""
         ...
@@ -54,11 +58,12 @@ class EventSource(Protocol):
         ...
 
 
-def judge(source: EventSource, context: str, groups: Sequence[Group], name: str) -> Step:
+def judge(source: EventSource, context: str, groups: Sequence[Group], name: str, *, nested: bool = False) -> Step:
     """Return the step that judges groups on a context.
 
     It makes a table with one row an index event (its key) and a column `r0`, `r1`, … a group: 1 where the group holds,
-    else 0.
+    else 0. In a `nested` context an event may stand in several rows, one an observation period: Circe then counts each
+    match and each member that many times, and its rows are the rows to give.
     """
     matches: dict[Match, str] = {}
     people: dict[Demographics, str] = {}
@@ -72,13 +77,22 @@ def judge(source: EventSource, context: str, groups: Sequence[Group], name: str)
     judging = {alias: sql.sub(_demographics(source.survey, context, each), alias) for each, alias in people.items()}
     joined = {**counts.joined, **judging}
     joins = [sql.join(part, sql.same(alias, "p", *KEY), "LEFT") for alias, part in joined.items()]
+    copies = sql.col("p", "copies") if nested else None
     held = {
-        **{match: _enough(match, counts.count[match]) for match in matches},
+        **{match: _enough(match, counts.count[match], copies) for match in matches},
         **{each: sql.negate(sql.is_null(sql.col(alias, "event_id"))) for each, alias in people.items()},
     }
-    columns = {f"r{at}": sql.flag(_holds(group, held)) for at, group in enumerate(groups)}
-    keys = sql.sub(sql.select(sql.columns("k", *KEY), sql.work_table(context, "k"), distinct=True), "p")
+    columns = {f"r{at}": sql.flag(_holds(group, held, copies)) for at, group in enumerate(groups)}
+    keys = sql.sub(_index_events(context, nested), "p")
     return Step(f"{name}_judged", sql.select({**sql.columns("p", *KEY), **columns}, keys, joins=joins))
+
+
+def _index_events(context: str, nested: bool) -> exp.Select:
+    """Each index event once, in a nested context with how many rows it has."""
+    if not nested:
+        return sql.select(sql.columns("k", *KEY), sql.work_table(context, "k"), distinct=True)
+    columns = {**sql.columns("k", *KEY), "copies": sql.count_all()}
+    return sql.select(columns, sql.work_table(context, "k"), group=[sql.col("k", key) for key in KEY])
 
 
 def leaves(group: Group) -> Iterator[Match | Demographics]:
@@ -245,22 +259,37 @@ def _demographics(survey: Survey, context: str, demographics: Demographics) -> e
     )
 
 
-def _enough(match: Match, count: Expr) -> Expr:
-    """No row means that nothing matched: a count of zero."""
-    return sql.compare(sql.coalesce(count, sql.number(0)), match.operator, sql.number(match.count))
+def _enough(match: Match, count: Expr, copies: Expr | None) -> Expr:
+    """No row means that nothing matched: a count of zero. "At most" sees each event once for each copy of the index."""
+    count = sql.coalesce(count, sql.number(0))
+    if copies is not None and match.operator == "<=" and match.distinct is None:
+        count = exp.Mul(this=count, expression=copies.copy())
+    return sql.compare(count, match.operator, sql.number(match.count))
 
 
-def _holds(group: Group, held: dict[Match | Demographics, Expr]) -> Expr:
+def _holds(group: Group, held: dict[Match | Demographics, Expr], copies: Expr | None) -> Expr:
     """Return the group as a condition on counts."""
-    parts = [_holds(each, held) if isinstance(each, Group) else held[each].copy() for each in group.members]
-    if not parts:
+    if not group.members:
         return sql.compare(sql.number(1), "=", sql.number(1))
-    if group.kind == "all":
-        return sql.both(parts)
+    parts = [_holds(each, held, copies) if isinstance(each, Group) else held[each].copy() for each in group.members]
     if group.kind == "any":
         return sql.either(parts)
-    total = sql.flag(parts[0])
-    for part in parts[1:]:
-        total = exp.Add(this=total, expression=sql.flag(part))
-    operator = ">=" if group.kind == "at least" else "<="
-    return sql.compare(exp.Paren(this=total), operator, sql.number(group.count))
+    if group.kind == "all" and copies is None:
+        return sql.both(parts)
+    numbers = [_rows(*pair, copies) for pair in zip(group.members, parts, strict=True)]
+    total = numbers[0]
+    for number in numbers[1:]:
+        total = exp.Add(this=total, expression=number)
+    total = exp.Paren(this=total)
+    if copies is not None:
+        total = exp.Mul(this=total, expression=copies.copy())
+    if group.kind == "all":
+        return sql.compare(total, "=", sql.number(len(parts)))
+    return sql.compare(total, ">=" if group.kind == "at least" else "<=", sql.number(group.count))
+
+
+def _rows(member: Match | Demographics | Group, holds: Expr, copies: Expr | None) -> Expr:
+    """How many rows a member gives for an index event: one where it holds; a group without members, one a copy."""
+    if copies is not None and isinstance(member, Group) and not member.members:
+        return copies.copy()
+    return sql.flag(holds)

@@ -30,6 +30,10 @@ class Part:
             return Part(None, f"{self.path}.{member}")
         return Part(self._object().get(member), f"{self.path}.{member}")
 
+    def holds(self, member: str) -> bool:
+        """Return whether a member is there, be it null: for the few rules that tell null from absent."""
+        return self.value is not None and member in self._object()
+
     def need(self, member: str) -> Part:
         """Return a member that must be there."""
         found = self.get(member)

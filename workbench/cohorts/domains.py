@@ -11,6 +11,8 @@ NEXT_DAY = "+1"
 DAYS_SUPPLY = "+days_supply"
 FAR_FUTURE = "2099-12-31"
 """Circe's end of what has not ended, for where a person lives."""
+HOME_PLACES, CARE_PLACES = "home_places", "care_places"
+"""Work tables of where persons lived and where care sites stood (see `places`)."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,8 @@ class Domain:
     attributes: Mapping[str, Attribute] = field(default_factory=dict[str, Attribute])
     counts: Mapping[str, str] = field(default_factory=dict[str, str])
     adjusts: bool = True
-    person: str = "person_id"
-    place: bool = False
-    """Events are where persons lived: the concept is the region of the place, in the table of locations."""
+    made: bool = False
+    """The table is one that `places` makes of the data tables."""
 
 
 def _concepts(member: str, where: str, exclude: bool = False) -> dict[str, Attribute]:
@@ -234,6 +235,7 @@ _ALL = (
             **_concepts("VisitType", "visit_type_concept_id", True),
             "VisitLength": Attribute("whole", "length"),
             **_concepts("PlaceOfService", "place_of_service"),
+            "PlaceOfServiceLocation": Attribute("set", "care_region"),
             **_CARE,
         },
         counts=_NO_VISIT,
@@ -256,6 +258,7 @@ _ALL = (
             "GenderCS": Attribute("selection", "gender"),
             "ProviderSpecialtyCS": Attribute("selection", "specialty"),
             "PlaceOfServiceCS": Attribute("selection", "place_of_service"),
+            "PlaceOfServiceLocation": Attribute("set", "care_region"),
         },
         counts={**_COUNTS, "VISIT_DETAIL_ID": "event_id"},
     ),
@@ -375,26 +378,22 @@ _ALL = (
 
 _REGION = Domain(
     "LocationRegion",
-    "location_history",
-    "location_history_id",
+    HOME_PLACES,
+    "place_id",
     "region_concept_id",
     "start_date",
-    ("end_date", FAR_FUTURE),
+    ("end_date",),
     visit=False,
     counts=_NO_VISIT,
     adjusts=False,
-    person="entity_id",
-    place=True,
+    made=True,
 )
-"""Needs the table of location histories of CDM 5.3 and 6, which 5.4 lacks: such databases are told so."""
 
 DOMAINS: Mapping[str, Domain] = {domain.criteria: domain for domain in (*_ALL, _REGION)}
 CRITERIA_TYPES: frozenset[str] = frozenset(DOMAINS)
-IGNORED: frozenset[str] = frozenset({"EffectiveDrugDose"})
-"""Members that Circe reads and never uses."""
-
-NOT_SUPPORTED: Mapping[str, frozenset[str]] = {
-    "VisitOccurrence": frozenset({"PlaceOfServiceLocation"}),
-    "VisitDetail": frozenset({"PlaceOfServiceLocation"}),
+IGNORED: Mapping[str, frozenset[str]] = {
+    "DrugExposure": frozenset({"EffectiveDrugDose"}),
+    "LocationRegion": frozenset({"StartDate", "EndDate"}),
+    "Specimen": frozenset({"SpecimenSourceConcept"}),
 }
-"""Members that need the table of location histories, which OMOP CDM 5.4 no longer has."""
+"""Members that Circe reads and never uses."""

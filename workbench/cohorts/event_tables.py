@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 from sqlglot import exp
 
-from workbench.cohorts.domains import DAYS_SUPPLY, FAR_FUTURE, NEXT_DAY, Domain
+from workbench.cohorts.domains import DAYS_SUPPLY, NEXT_DAY, Domain
 from workbench.cohorts.survey import BITS, Needs, Survey
 from workbench.engines import sql
 from workbench.engines.base import Step
@@ -94,7 +93,7 @@ def read(
     """Return a domain's events with what is needed of them, joined (`sides`: "" or "LEFT") to tables of concepts."""
     visits = domain.visit and needs.visits
     chosen: dict[str, Expr] = {
-        "person_id": sql.col("t", domain.person),
+        "person_id": sql.col("t", "person_id"),
         "event_id": sql.col("t", domain.key),
         "start_date": sql.col("t", domain.start),
         "end_date": _end(domain),
@@ -105,22 +104,19 @@ def read(
         chosen["source_concept_id"] = sql.col("t", domain.source) if domain.source else sql.null("BIGINT")
     chosen |= {name: sql.col("t", name) for name in sorted(needs.columns)}
     joins: list[exp.Join] = []
-    where = list(where)
-    if domain.place:
-        joins.append(sql.join(sql.cdm_table("location", "place"), sql.same("place", "t", "location_id")))
-        where.append(sql.compare(sql.col("t", "domain_id"), "=", sql.text("PERSON")))
     for role, side in sides.items():
         column = _concept(domain) if role == "concept" else sql.col("t", domain.source or domain.key)
         on = sql.compare(sql.col(role, "concept_id"), "=", column)
         joins.append(sql.join(sql.work_table(tables[role].table, role), on, side))
         chosen |= sql.columns(role, *(f"{role[0]}{word}" for word in range(tables[role].words)))
-    return sql.select(chosen, sql.cdm_table(domain.table, "t"), joins=joins, where=where)
+    table = sql.work_table(domain.table, "t") if domain.made else sql.cdm_table(domain.table, "t")
+    return sql.select(chosen, table, joins=joins, where=where)
 
 
 def _concept(domain: Domain) -> Expr:
     if domain.concept is None:
         return sql.null("BIGINT")
-    return sql.col("place" if domain.place else "t", domain.concept)
+    return sql.col("t", domain.concept)
 
 
 def _end(domain: Domain) -> Expr:
@@ -130,8 +126,6 @@ def _end(domain: Domain) -> Expr:
         start = sql.col("t", domain.start)
         if rule == NEXT_DAY:
             choices.append(sql.add_days(start, 1))
-        elif rule == FAR_FUTURE:
-            choices.append(sql.day(date.fromisoformat(rule)))
         elif rule == DAYS_SUPPLY:
             choices.append(sql.add_days(start, sql.col("t", "days_supply")))
         else:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from workbench.cohorts.attrition import AttritionRow, attrition_rows
 from workbench.cohorts.circe import Definition
 from workbench.cohorts.compile import CohortScript, Script, compile_batch
+from workbench.cohorts.places import places_of
 from workbench.cohorts.plan import Exclude, Plan
 from workbench.cohorts.requirements import check_tables
 from workbench.engines import sql
@@ -138,9 +139,10 @@ def plans_of(
     """Return the plans that can run on this engine, and the reason for each definition that cannot."""
     plans: dict[str, Plan] = {}
     failed: dict[str, UserError] = {}
+    places = places_of(engine)
     for name, definition in definitions.items():
         try:
-            plan = definition.plan
+            plan = replace(definition.plan, places=places)
             check_tables(plan, engine)
             plans[name] = replace(plan, exclude=Exclude(EXCLUDED)) if exclude is not None else plan
         except UserError as error:

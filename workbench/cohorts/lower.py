@@ -54,10 +54,10 @@ def lower(document: Mapping[str, Any]) -> Plan:
 
 
 def _limit(part: Part) -> Limit:
-    """A limit; where it says nothing, or ALL, all events stay."""
+    """A limit. One that is absent, or has no type, is First; only a type that is there and null keeps all, as ALL."""
     kind = part.get("Type")
     if not kind:
-        return Limit("all")
+        return Limit("all" if part.holds("Type") else "first")
     found = kind.text().lower()
     # Circe takes the first event for any word that it does not know.
     return Limit(cast("LimitKind", found) if found in ("all", "last") else "first")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
 from workbench.cohorts.document import Part
-from workbench.cohorts.domains import CRITERIA_TYPES, DOMAINS, NOT_SUPPORTED, Attribute, Domain
+from workbench.cohorts.domains import CRITERIA_TYPES, DOMAINS, Attribute, Domain
 from workbench.cohorts.plan import (
     Abnormal,
     Adjust,
@@ -90,9 +91,6 @@ def events(part: Part, sets: Sets, group: Callable[[Part, Sets], Group]) -> Even
         raise InvalidInput("cohort.member_missing", path=part.path)
     found = criteria[0]
     spec = DOMAINS[found.name]
-    for member in NOT_SUPPORTED.get(found.name, ()):
-        if found.get(member):
-            raise found.get(member).unsupported(member)
     return _events(found, spec, sets, group)
 
 
@@ -124,7 +122,8 @@ def _adjust(part: Part, spec: Domain) -> Adjust | None:
     sides: list[Literal["start", "end"]] = []
     for member, default in (("StartWith", "START_DATE"), ("EndWith", "END_DATE")):
         word = part.get(member)
-        key = word.value if word else default
+        # A null is no start: Circe then takes the end.
+        key = word.value if word else "END_DATE" if part.holds(member) else default
         if key not in words:
             raise word.wrong("START_DATE or END_DATE")
         sides.append(cast("Literal['start', 'end']", words[key]))
@@ -181,8 +180,9 @@ def _text(part: Part, where: str) -> TextTest:
     place = word.removeprefix("!")
     if place not in _PLACES:
         raise part.get("Op").wrong(", ".join(_PLACES))
-    # A filter without its text is one for the word "null" in Circe; its rows are the rows to give.
-    words = part.get("Text").text() if part.get("Text") else "null"
+    # A filter without its text is one for the word "null" in Circe; its rows are the rows to give. So are those of a
+    # quote after backslashes: they are gone.
+    words = re.sub(r"\\*'", "'", part.get("Text").text()) if part.get("Text") else "null"
     return TextTest(where, cast("Literal['contains']", _PLACES[place]), words, word.startswith("!"))
 
 

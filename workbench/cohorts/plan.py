@@ -20,9 +20,12 @@ Operator = Literal["=", "<>", "<", "<=", ">", ">=", "between", "not between"]
 Side = Literal["start", "end"]
 LimitKind = Literal["all", "first", "last"]
 
+CARE_REGION = "care_region"
+"""The region in which the care site of an event stood throughout the event: the one field that may have several."""
 JOINED_FIELDS = frozenset(
-    {"age_at_start", "age_at_end", "gender", "race", "ethnicity", "specialty", "visit_type", "place_of_service"}
-)
+    {"age_at_start", "age_at_end", "gender", "race", "ethnicity", "specialty", "visit_type", "place_of_service",
+     CARE_REGION}
+)  # fmt: skip
 """Fields that live in other tables than the event's: person, provider, visit, care site."""
 DERIVED_FIELDS = frozenset(
     {"start_date", "end_date", "length", "range_low_ratio", "range_high_ratio", "event_id", "visit_occurrence_id",
@@ -248,6 +251,17 @@ class Exclude:
 
 
 @dataclass(frozen=True)
+class Places:
+    """How the database keeps places: dated in `location_history` or not, and the column of `location` for the region.
+
+    As OMOP CDM 5.4 has it unless a database says otherwise.
+    """
+
+    history: bool = False
+    region: str = "country_concept_id"
+
+
+@dataclass(frozen=True)
 class Plan:
     """A whole cohort. `additional` None means that there are none; an empty group still lets the limit act."""
 
@@ -261,3 +275,4 @@ class Plan:
     collapse: Collapse
     clip: Clip
     exclude: Exclude | None = None
+    places: Places = Places()

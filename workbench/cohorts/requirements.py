@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from workbench.cohorts import places
 from workbench.cohorts.compile_criteria import joined_tables
-from workbench.cohorts.domains import DAYS_SUPPLY, FAR_FUTURE, NEXT_DAY
+from workbench.cohorts.domains import DAYS_SUPPLY, NEXT_DAY
 from workbench.cohorts.plan import DrugEra, Events, Plan
 from workbench.cohorts.survey import all_events, raw_columns
 from workbench.engines.base import Engine
@@ -28,9 +29,10 @@ def _reads(plan: Plan) -> Iterator[tuple[str, tuple[str, ...], str]]:
     yield "observation_period", ("person_id", "observation_period_start_date", "observation_period_end_date"), "$"
     yield "person", ("person_id",), "$"
     for events, distinct in all_events(plan):
-        yield events.spec.table, _columns(events, distinct), events.path
-        if events.spec.place:
-            yield "location", ("location_id", events.spec.concept or "location_id"), events.path
+        if not events.spec.made:
+            yield events.spec.table, _columns(events, distinct), events.path
+        for table, columns in places.reads(events, plan.places):
+            yield table, columns, events.path
         for table in joined_tables(events):
             yield table, (f"{table}_id",), events.path
         yield from _vocabulary([each for each in (events.concepts, events.source) if each], events.path)
@@ -46,9 +48,9 @@ def _vocabulary(sets: list[ConceptSet], path: str) -> Iterator[tuple[str, tuple[
 
 def _columns(events: Events, distinct: str | None) -> tuple[str, ...]:
     spec = events.spec
-    rules = {DAYS_SUPPLY: "days_supply", NEXT_DAY: spec.start, FAR_FUTURE: spec.start}
-    wanted = {spec.key, spec.person, spec.start, *(rules.get(rule, rule) for rule in spec.end)}
-    wanted |= {spec.concept} if spec.concept and not spec.place else set()
+    rules = {DAYS_SUPPLY: "days_supply", NEXT_DAY: spec.start}
+    wanted = {spec.key, "person_id", spec.start, *(rules.get(rule, rule) for rule in spec.end)}
+    wanted |= {spec.concept} if spec.concept else set()
     wanted |= {spec.source} if events.source is not None and spec.source else set()
     wanted |= {"visit_occurrence_id"} if spec.visit else set()
     wanted |= raw_columns(events.tests)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from workbench.cohorts import places
 from workbench.cohorts.compile import CohortScript, cohort_script
 from workbench.cohorts.compile_criteria import Workshop
 from workbench.cohorts.compile_groups import KEY, Counts, one_count
@@ -44,7 +45,7 @@ def compile_apart(plan: Plan) -> Apart:
     found.apart = True
     workshop = SetWorkshop(found, plan)
     cohort = cohort_script(workshop, plan, "d")
-    steps = {step.name: step for step in (*workshop.steps, *cohort.steps)}
+    steps = {step.name: step for step in (*places.steps([plan]), *workshop.steps, *cohort.steps)}
     return Apart(cohort, steps, {found.members(concepts)[0]: concepts for concepts in found.sets})
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from workbench.cohorts.plan import (
+    CARE_REGION,
     DERIVED_FIELDS,
     JOINED_FIELDS,
     Abnormal,
@@ -25,7 +26,7 @@ from workbench.vocabulary.concept_sets import SETS, ConceptSet
 
 WORD_BITS = 62
 BITS = "set_bits"
-_VIA = {"specialty": "provider_id", "place_of_service": "care_site_id"}
+_VIA = {"specialty": "provider_id", "place_of_service": "care_site_id", CARE_REGION: "care_site_id"}
 _FROM = {
     "range_low_ratio": ("value_as_number", "range_low"),
     "range_high_ratio": ("value_as_number", "range_high"),

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as functions_of
+from pyspark.sql.types import StructField, StructType
 from sqlglot import exp
 
 from workbench.engines.base import Capabilities, Step
@@ -95,9 +96,8 @@ class SparkEngine:
         def run() -> None:
             frame = self._session.sql(render(step.tree, "spark", views=True))
             frame.write.parquet(folder.as_uri())
-            reader = self._session.read
-            if not any(folder.glob("*.parquet")):  # Sail writes no file, and no folder, for no rows
-                reader = reader.schema(frame.schema)
+            # Sail writes no file, and no folder, for no rows.
+            reader = self._session.read.schema(_all_nullable(frame.schema))
             reader.parquet(folder.as_uri()).createOrReplaceTempView(step.name)
 
         self._guarded(run)
@@ -173,7 +173,8 @@ class SparkEngine:
             if pa.types.is_timestamp(field.type) and field.name.lower().endswith("_date"):
                 column = column.cast("date")
             chosen.append(column.alias(field.name.lower()))
-        frame = self._session.read.parquet(self._paths[table].absolute().as_uri())
+        path = self._paths[table].absolute().as_uri()
+        frame = self._session.read.schema(_all_nullable(self._session.read.parquet(path).schema)).parquet(path)
         frame.select(*chosen).createOrReplaceTempView(view_name(table))
 
     def _go(self) -> None:
@@ -195,6 +196,11 @@ class SparkEngine:
             self._stopped = False
             raise Stopped("engine.stopped") from error
         raise Unavailable("engine.failed", reason=type(error).__name__) from error
+
+
+def _all_nullable(schema: Any) -> StructType:
+    """Columns of a file may all be NULL, as in Apache Spark. Sail keeps what it deduces, and then fails on a CASE."""
+    return StructType([StructField(field.name, field.dataType, nullable=True) for field in schema])
 
 
 def _place(remote: str) -> str:

@@ -22,7 +22,7 @@ ALLOWED: frozenset[type[exp.Expr]] = frozenset(
         exp.Add, exp.Alias, exp.And, exp.BitwiseAnd, exp.Boolean, exp.Case, exp.Cast, exp.Ceil, exp.Coalesce,
         exp.Column, exp.Count, exp.DataType, exp.DateDiff, exp.Distinct, exp.Div, exp.EQ, exp.Exists,
         exp.Extract, exp.Filter, exp.Floor, exp.From, exp.GT, exp.GTE, exp.Group, exp.Having, exp.Identifier,
-        exp.If, exp.In, exp.Is, exp.Join, exp.LT, exp.LTE, exp.Like, exp.Literal, exp.Max, exp.Min, exp.NEQ,
+        exp.If, exp.In, exp.Is, exp.Join, exp.LT, exp.LTE, exp.Like, exp.Literal, exp.Max, exp.Min, exp.Mul, exp.NEQ,
         exp.Neg, exp.Not, exp.Null, exp.Nullif, exp.Or, exp.Order, exp.Ordered, exp.Paren, exp.RowNumber,
         exp.Select, exp.Star, exp.Sub, exp.Subquery, exp.Sum, exp.Table, exp.TableAlias, exp.Union, exp.Var,
         exp.Where, exp.Window, exp.WindowSpec,

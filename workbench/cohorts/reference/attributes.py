@@ -13,8 +13,8 @@ from decimal import Decimal
 from typing import Any
 
 from workbench.cohorts.reference.database import Database
-from workbench.cohorts.reference.events import Event
-from workbench.cohorts.reference.kinds import COMMON, KINDS
+from workbench.cohorts.reference.events import FAR_FUTURE, Event, region
+from workbench.cohorts.reference.kinds import COMMON, KINDS, WITHOUT_EFFECT
 from workbench.cohorts.reference.values import Json, day, flag, four_decimals, not_covered, number, whole
 
 Sets = Mapping[int, frozenset[int]]
@@ -54,8 +54,8 @@ def _end(event: Event, _: Database) -> list[Any]:
     return [event.own_end]
 
 
-def length(event: Event, _: Database) -> list[Any]:
-    """Return the days from an event's start to its end."""
+def _length(event: Event, _: Database) -> list[Any]:
+    """The days from an event's own start to its own end."""
     return [None if event.own_end is None else (event.own_end - event.own_start).days]
 
 
@@ -76,6 +76,21 @@ def _place(event: Event, database: Database) -> list[Any]:
     return [row.get("place_of_service_concept_id") for row in found]
 
 
+def _regions(event: Event, database: Database) -> list[Any]:
+    """The regions in which the care site stood throughout the recorded event; without a history, where it stands."""
+    site, kind = event.row.get("care_site_id"), KINDS[event.kind]
+    known = database.where("care_site", "care_site_id", site)
+    start, end = event.row[kind.start], event.row.get(kind.end or "")
+    if known and database.has("location_history"):
+        known = [
+            row
+            for row in database.where("location_history", "entity_id", site)
+            if row.get("domain_id") == "CARE_SITE" and end is not None
+            if row["start_date"] <= start and end <= (row.get("end_date") or FAR_FUTURE)
+        ]
+    return [region(place) for row in known for place in database.where("location", "location_id", row["location_id"])]
+
+
 def _ratio(limit: str) -> Look:
     def look(event: Event, _: Database) -> list[Any]:
         value, bound = event.row.get("value_as_number"), event.row.get(limit)
@@ -92,7 +107,7 @@ _DATES: dict[str, Look] = {
 }  # fmt: skip
 _WHOLE: dict[str, Look] = {
     "Age": _age(False), "AgeAtStart": _age(False), "AgeAtEnd": _age(True), "VisitDetail.Age": _age(True),
-    "EraLength": length, "PeriodLength": length, "VisitLength": length, "VisitDetailLength": length,
+    "EraLength": _length, "PeriodLength": _length, "VisitLength": _length, "VisitDetailLength": _length,
     "Refills": _column("refills"), "DaysSupply": _column("days_supply"), "GapDays": _column("gap_days"),
     "ConditionEra.OccurrenceCount": _column("condition_occurrence_count"),
     "DrugEra.OccurrenceCount": _column("drug_exposure_count"), "ProcedureOccurrence.Quantity": _column("quantity"),
@@ -122,21 +137,23 @@ _CONCEPTS: dict[str, Look] = {
     "Unit": _column("unit_concept_id"), "Qualifier": _column("qualifier_concept_id"),
     "AnatomicSite": _column("anatomic_site_concept_id"), "DiseaseStatus": _column("disease_status_concept_id"),
 }  # fmt: skip
-_SET_COLUMNS: dict[str, str] = {
-    "PayerConcept": "payer_concept_id", "PayerSourceConcept": "payer_source_concept_id",
-    "PlanConcept": "plan_concept_id", "PlanSourceConcept": "plan_source_concept_id",
-    "SponsorConcept": "sponsor_concept_id", "SponsorSourceConcept": "sponsor_source_concept_id",
-    "StopReasonConcept": "stop_reason_concept_id", "StopReasonSourceConcept": "stop_reason_source_concept_id",
+_SETS: dict[str, Look] = {
+    "PlaceOfServiceLocation": _regions,
+    "PayerConcept": _column("payer_concept_id"), "PayerSourceConcept": _column("payer_source_concept_id"),
+    "PlanConcept": _column("plan_concept_id"), "PlanSourceConcept": _column("plan_source_concept_id"),
+    "SponsorConcept": _column("sponsor_concept_id"), "SponsorSourceConcept": _column("sponsor_source_concept_id"),
+    "StopReasonConcept": _column("stop_reason_concept_id"),
+    "StopReasonSourceConcept": _column("stop_reason_source_concept_id"),
 }  # fmt: skip
-_ELSEWHERE = frozenset({"UserDefinedPeriod", "EffectiveDrugDose"})
-"""Members that are no tests: a period is handled apart, a dose is read by Circe and never used."""
 
 
 def passes(event: Event, criterion: Json, sets: Sets, database: Database) -> bool:
     """Return whether an event passes all attributes of its criterion. Raises InvalidInput for one without a rule."""
     kind = KINDS[event.kind]
+    # A period of the author's own is no test: it is handled apart.
+    elsewhere = COMMON | WITHOUT_EFFECT.get(event.kind, frozenset()) | {kind.source_member, "UserDefinedPeriod"}
     for member, asked in criterion.items():
-        if asked is None or member in COMMON or member in _ELSEWHERE or member == kind.source_member:
+        if asked is None or member in elsewhere:
             continue
         if member not in kind.members:
             raise not_covered(event.kind, member)
@@ -152,8 +169,8 @@ def _passes(event: Event, member: str, asked: Any, criterion: Json, sets: Sets, 
             return any(test(value, asked) for value in look(event, database))
     if member == "Abnormal":
         return not flag(asked) or _abnormal(event)
-    if member in _SET_COLUMNS:
-        return event.row.get(_SET_COLUMNS[member]) in sets[whole(asked)]
+    if member in _SETS:
+        return any(value in sets[whole(asked)] for value in _SETS[member](event, database))
     if member.endswith("Exclude"):
         return True  # judged with the list that it turns around
     name = member.removesuffix("CS")
@@ -194,6 +211,7 @@ def spelt(value: str | None, asked: Json) -> bool:
     if value is None:
         return False
     words = str(asked["Text"]) if asked.get("Text") is not None else "null"  # Circe looks for the word "null" then
+    words = re.sub(r"\\*'", "'", words)  # and takes the backslashes before a quote away
     pattern = "".join({"%": ".*", "_": "."}.get(letter, re.escape(letter)) for letter in words)
     around = {"contains": (".*", ".*"), "startsWith": ("", ".*"), "endsWith": (".*", "")}
     operator = str(asked["Op"])

@@ -57,8 +57,8 @@ def _by_day(found: list[tuple[tuple[Any, ...], Index]], last: bool) -> list[Inde
 
 
 def _kind(limit: Json | None) -> str:
-    """All, first or last; nothing said is all, and an unknown word is first."""
-    word = (limit or {}).get("Type")
+    """All, first or last; nothing said is first, as is an unknown word; a type that is null is all."""
+    word = (limit or {}).get("Type", "First")
     if word is None:
         return "all"
     return str(word).lower() if str(word).lower() in ("all", "last") else "first"

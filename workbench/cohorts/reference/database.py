@@ -19,6 +19,10 @@ class Database:
         self._tables = tables
         self._by: dict[tuple[str, str], dict[Any, list[Row]]] = {}
 
+    def has(self, table: str) -> bool:
+        """Return whether the database has a table, with or without rows."""
+        return table in self._tables
+
     def rows(self, table: str) -> Sequence[Row]:
         """Return all rows of a table."""
         return self._tables.get(table, ())

@@ -11,8 +11,8 @@ from workbench.cohorts.reference.database import Database
 from workbench.cohorts.reference.kinds import KINDS, PERIODS, WITHOUT_ADJUSTMENT, WITHOUT_FIRST, Kind
 from workbench.cohorts.reference.values import Json, Row, day, flag, later, not_covered, whole
 
-_ADJUSTED = {None: 0, "START_DATE": 0, "END_DATE": 1, 0: 0, 1: 1}
-_FAR_FUTURE = date(2099, 12, 31)
+_ADJUSTED = {None: 1, "START_DATE": 0, "END_DATE": 1, 0: 0, 1: 1}
+FAR_FUTURE = date(2099, 12, 31)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def _event(name: str, kind: Kind, row: Row, start: date, end: date | None, conce
     return Event(
         kind=name,
         row=row,
-        person=row["entity_id"] if name == "LocationRegion" else row["person_id"],
+        person=row["person_id"],
         number=row[kind.key],
         start=start,
         end=end,
@@ -63,13 +63,38 @@ def _event(name: str, kind: Kind, row: Row, start: date, end: date | None, conce
 
 
 def _places(person: int, database: Database) -> Iterator[Event]:
-    """Where a person lived: the concept is the region of the place."""
+    """Where a person lived: the concept is the region of the place.
+
+    Without a history of places (no version 5 of OMOP has one), the person's place holds in each observation period.
+    """
     kind = KINDS["LocationRegion"]
+    found = _dated(person, database) if database.has("location_history") else _undated(person, database)
+    for row in found:
+        for place in database.where("location", "location_id", row["location_id"]):
+            yield _event("LocationRegion", kind, row, row["start_date"], row["end_date"], region(place))
+
+
+def _dated(person: int, database: Database) -> Iterator[Row]:
     for row in database.where("location_history", "entity_id", person):
         if row.get("domain_id") == "PERSON":
-            for place in database.where("location", "location_id", row.get("location_id")):
-                end = row.get("end_date") or _FAR_FUTURE
-                yield _event("LocationRegion", kind, row, row["start_date"], end, place.get(kind.concept))
+            yield {**row, "person_id": person, "end_date": row.get("end_date") or FAR_FUTURE}
+
+
+def _undated(person: int, database: Database) -> Iterator[Row]:
+    for row in database.where("person", "person_id", person):
+        for period in database.where("observation_period", "person_id", person):
+            yield {
+                "person_id": person,
+                "location_history_id": period["observation_period_id"],
+                "location_id": row.get("location_id"),
+                "start_date": period["observation_period_start_date"],
+                "end_date": period["observation_period_end_date"],
+            }
+
+
+def region(place: Row) -> int | None:
+    """Return the concept of a place's region; version 5.4 of OMOP has the country only."""
+    return place.get("region_concept_id" if "region_concept_id" in place else "country_concept_id")
 
 
 def _end(name: str, kind: Kind, row: Row) -> date | None:

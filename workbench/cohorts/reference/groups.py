@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from workbench.cohorts.reference.attributes import between, chosen, length, listed, passes
+from workbench.cohorts.reference.attributes import between, chosen, listed, passes
 from workbench.cohorts.reference.database import Database
 from workbench.cohorts.reference.events import Event, adjusted, coded, first_only, in_own_period, recorded
 from workbench.cohorts.reference.kinds import KINDS
@@ -63,7 +63,7 @@ def events_of(criterion: Json, person: int, world: World) -> list[Event]:
 
 def _in_context(events: list[Event], group: Json | None, world: World) -> list[Event]:
     """Keep the events on which their own group holds, each with itself as the index; unobserved ones are gone."""
-    if not group or not any(group.get(member) for member in ("CriteriaList", "DemographicCriteriaList", "Groups")):
+    if not group or not members(group):
         return events
     indexes = [index for event in events for index in observed(event, world.database)]
     good = holding(group, indexes, world)
@@ -89,25 +89,38 @@ def holding(group: Json, indexes: Sequence[Index], world: World) -> set[int]:
 
 
 def holds(group: Json, index: Sequence[Index], world: World) -> bool:
-    """All, any, at least or at most a number of the members hold; a group without members always does."""
-    verdicts = [
-        *(_enough(each, index, world) for each in group.get("CriteriaList") or ()),
-        *(any(_person_is(each, one, world) for one in index) for each in group.get("DemographicCriteriaList") or ()),
-        *(holds(each, index, world) for each in group.get("Groups") or ()),
-    ]
-    if not verdicts:
+    """All, any, at least or at most a number of the members hold; a group without members always does.
+
+    An index event inside of several observation periods (`index` has one entry each) counts each member that often.
+    """
+    if not members(group):
         return True
+    held = len(index) * sum(
+        [
+            *(_enough(each, index, world) for each in group.get("CriteriaList") or ()),
+            *(
+                any(_person_is(one, each, world) for each in index)
+                for one in group.get("DemographicCriteriaList") or ()
+            ),
+            *(holds(each, index, world) if members(each) else len(index) for each in group.get("Groups") or ()),
+        ]
+    )
     match str(group["Type"]).upper():
         case "ALL":
-            return all(verdicts)
+            return held == members(group)
         case "ANY":
-            return any(verdicts)
+            return held > 0
         case "AT_LEAST":
-            return sum(verdicts) >= whole(group["Count"])
+            return held >= whole(group["Count"])
         case "AT_MOST":
-            return sum(verdicts) <= whole(group["Count"])
+            return held <= whole(group["Count"])
         case other:
             raise not_covered("Type", other)
+
+
+def members(group: Json) -> int:
+    """Return how many criteria, demographics and groups a group has."""
+    return sum(len(group.get(each) or ()) for each in ("CriteriaList", "DemographicCriteriaList", "Groups"))
 
 
 def _enough(match_: Json, index: Sequence[Index], world: World) -> bool:
@@ -123,8 +136,8 @@ def _enough(match_: Json, index: Sequence[Index], world: World) -> bool:
     match whole(occurrence.get("Type")):
         case 0:
             return count == wanted
-        case 1:
-            return count <= wanted
+        case 1:  # plain counts see each event once for each observation period of the index, as in Circe
+            return count * (1 if flag(occurrence.get("IsDistinct")) else len(index)) <= wanted
         case 2:
             return count >= wanted
         case other:
@@ -143,7 +156,7 @@ _COUNTED: Mapping[str, Callable[[Event, Database], Any]] = {
     "END_DATE": lambda event, _: event.end,
     "VISIT_ID": lambda event, _: event.visit,
     "VISIT_DETAIL_ID": lambda event, _: event.row.get("visit_detail_id"),
-    "DURATION": lambda event, database: length(event, database)[0],
+    "DURATION": lambda event, _: None if event.end is None else (event.end - event.start).days,
     "ERA_OCCURRENCES": lambda event, _: event.row.get(
         "drug_exposure_count" if event.kind == "DrugEra" else "condition_occurrence_count"
     ),

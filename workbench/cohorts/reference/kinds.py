@@ -72,17 +72,18 @@ KINDS: Mapping[str, Kind] = {
     "VisitOccurrence": _kind(
         "visit_occurrence", "visit", ("visit_start_date", "visit_end_date"),
         "OccurrenceStartDate OccurrenceEndDate VisitTypeExclude VisitLength PlaceOfService PlaceOfServiceCS "
+        "PlaceOfServiceLocation "
         f"{_VISIT}", "VisitSourceConcept",
     ),
     "VisitDetail": _kind(
         "visit_detail", "visit_detail", ("visit_detail_start_date", "visit_detail_end_date"),
         "VisitDetailStartDate VisitDetailEndDate VisitDetailTypeCS VisitDetailLength Age GenderCS ProviderSpecialtyCS "
-        "PlaceOfServiceCS", "VisitDetailSourceConcept",
+        "PlaceOfServiceCS PlaceOfServiceLocation", "VisitDetailSourceConcept",
     ),
     "Specimen": _kind(
         "specimen", "specimen", ("specimen_date", None),
         "OccurrenceStartDate SpecimenType SpecimenTypeCS SpecimenTypeExclude Quantity Unit UnitCS AnatomicSite "
-        "AnatomicSiteCS DiseaseStatus DiseaseStatusCS SourceId Age Gender GenderCS",
+        "AnatomicSiteCS DiseaseStatus DiseaseStatusCS SourceId SpecimenSourceConcept Age Gender GenderCS",
     ),
     "ConditionEra": _kind(
         "condition_era", "condition", ("condition_era_start_date", "condition_era_end_date"), f"{_ERA} OccurrenceCount"
@@ -110,11 +111,16 @@ KINDS: Mapping[str, Kind] = {
     ),
     "LocationRegion": Kind(
         "location_history", "location_history_id", "region_concept_id", "start_date", "end_date", None, None,
-        frozenset(), visits=False,
+        frozenset({"StartDate", "EndDate"}), visits=False,
     ),
 }  # fmt: skip
 PERIODS = frozenset({"ObservationPeriod", "PayerPlanPeriod"})
 """Criteria without a concept set: any period is one."""
+WITHOUT_EFFECT: Mapping[str, frozenset[str]] = {
+    "DrugExposure": frozenset({"EffectiveDrugDose"}), "Specimen": frozenset({"SpecimenSourceConcept"}),
+    "LocationRegion": frozenset({"StartDate", "EndDate"}),
+}  # fmt: skip
+"""Members that Circe reads and never uses."""
 WITHOUT_FIRST = frozenset({"Death", "LocationRegion"})
 """Criteria that ignore `First`."""
 WITHOUT_ADJUSTMENT = frozenset({"Specimen", "LocationRegion"})
