@@ -25,8 +25,6 @@ from workbench.engines.base import Engine, Step
 from workbench.engines.one_person import OnePerson
 from workbench.kernel.progress import silent
 
-_MOST_DAYS = 20
-
 
 def why(engine: Engine, definition: Definition, person_id: int) -> Explanation:
     """Return why a person is in a cohort or not, for every observed entry event of the person.
@@ -140,9 +138,8 @@ class _Question:
         self, group: Group, row: dict[str, Any], place: dict[Any, int], days: dict[Any, dict[int, list[int]]]
     ) -> Iterator[Criterion]:
         for leaf in leaves(group):
-            found = days[leaf].get(row["event_id"], []) if isinstance(leaf, Match) else None
-            shown = None if found is None else tuple(sorted(found)[:_MOST_DAYS])
-            yield Criterion(leaf, row[f"r{place[leaf]}"] == 1, shown, len(found or ()))
+            found = tuple(sorted(days[leaf].get(row["event_id"], ()))) if isinstance(leaf, Match) else None
+            yield Criterion(leaf, row[f"r{place[leaf]}"] == 1, found)
 
     def _days(self, matches: Sequence[Match], found: Sequence[exp.Select]) -> dict[Any, dict[int, list[int]]]:
         """For each match and index event the days of what it counts, all in one query."""

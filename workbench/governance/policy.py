@@ -26,6 +26,7 @@ ALLOWED: Final[Mapping[str, frozenset[Role]]] = {
     "release.verify": _ALL,
     "cohort.generate": _STUDY,
     "cohort.read": _READERS,
+    "cohort.why": _STUDY,
     "study.create": frozenset({_RESEARCHER}),
     "study.open": frozenset({_OFFICER}),
     "study.close": frozenset({_OFFICER}),
