@@ -65,8 +65,8 @@ def sums(found: list[Explanation]) -> list[tuple[int, int]]:
         return sum(1 for number in numbers if number), sum(numbers)
 
     steps = [
-        counted([each.events_with_codes for each in found]),
-        counted([each.events_with_attributes for each in found]),
+        counted([each.events_with_codes or 0 for each in found]),
+        counted([each.events_with_attributes or 0 for each in found]),
         counted([len(each.entries) for each in found]),
     ]
     if any(entry.additional for each in found for entry in each.entries):

@@ -85,7 +85,7 @@ def test_without_columns_only_that_the_person_is_in(found: tuple[Explanation, da
 
 def test_days_of_delivered_rows(found: tuple[Explanation, date]) -> None:
     told, index = found
-    days = told.entries[0].rules[0].criteria[0].days or ()
+    days = list(told.entries[0].rules[0].criteria[0].days or [])
     shown = within(told, view(index, ALL, {"drug_exposure": {days[0], 3}, "condition_occurrence": {0}}))
     drug, joint, bleed, male = shown.entries[0].rules[0].criteria
     assert drug.holds
