@@ -1,4 +1,4 @@
-"""`cohort why` as a person types it: on one's own data, inside an extract, and refused elsewhere."""
+"""`cohort why` and `cohort draw` as a person types them."""
 
 from __future__ import annotations
 
@@ -52,3 +52,17 @@ def test_why_in_a_home(demo_copy: Path) -> None:
     asked = ("cohort", "why", "--extract", extract, "--person", "2", "--json", *place)
     unknown = workbench(*asked, cwd=cwd, check=False)
     assert (unknown.returncode, json.loads(unknown.stderr)["error"]) == (1, "services.why_no_person")
+
+
+def test_a_timeline_is_printed_or_written_whole(tmp_path: Path) -> None:
+    printed = workbench("cohort", "draw", RULES, "--lang", "fr", cwd=tmp_path).stdout
+    assert printed.startswith("<svg ")
+    assert "Chronologie de celecoxib_without_prior_gi_bleed" in printed
+    told = workbench("cohort", "draw", RULES, "--lang", "fr", "--out", "x.svg", cwd=tmp_path).stdout
+    assert "x.svg" in told
+    assert (tmp_path / "x.svg").read_text("utf-8") == printed
+    for wrong in ("x.png", "nowhere/x.svg"):
+        refused = workbench("cohort", "draw", RULES, "--out", wrong, cwd=tmp_path, check=False)
+        assert (refused.returncode, (tmp_path / wrong).exists()) == (2, False)
+        assert "Nothing was written." in refused.stderr
+    assert workbench("cohort", "draw", RULES, "--lang", "de", cwd=tmp_path, check=False).returncode == 2

@@ -1,11 +1,11 @@
-"""What the pages explain: why a person of an extract is in its cohort."""
+"""What the pages explain: a cohort's timeline, and why a person of an extract is in its cohort."""
 
 from __future__ import annotations
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.ui.served import SCIENTIST, App, Visit
+from tests.ui.served import RESEARCHER, SCIENTIST, App, Visit
 from workbench.kernel.settings import load_settings
 from workbench.services import extracts, people
 from workbench.services.context import open_workbench
@@ -40,3 +40,20 @@ def test_why_a_person_of_an_extract_is_in_its_cohort(visit: Visit, app: App) -> 
     expect(answer.get_by_text("Dans la cohorte, du jour 0")).to_be_visible()
     expect(answer.get_by_text("Événement d’entrée au jour 0")).to_be_visible()
     visit.shot("pourquoi")
+
+
+def test_the_timeline_of_a_cohort_is_read_aloud_as_its_sentence(visit: Visit) -> None:
+    visit.sign_in(RESEARCHER)
+    visit.go("Cohortes")
+    visit.page.get_by_role("link", name="celecoxib_without_prior_gi_bleed").click()
+    picture = visit.page.get_by_role("img", name="Chronologie de celecoxib_without_prior_gi_bleed")
+    expect(picture).to_be_visible()
+    sentence = visit.page.locator(".wb-sentence").inner_text()
+    expect(picture).to_have_accessible_description(sentence)
+    expect(picture.get_by_text("No peptic ulcer before entry").last).to_be_visible()
+    box = picture.bounding_box()
+    assert box is not None
+    assert box["width"] > 550
+    visit.shot("chronologie")
+    visit.page.get_by_role("link", name="English").click()
+    expect(visit.page.get_by_role("img", name="Timeline of celecoxib_without_prior_gi_bleed")).to_be_visible()

@@ -75,3 +75,21 @@ def _document(found: Explanation) -> dict[str, Any]:
         for entry in found.entries
     ]
     return {"periods": found.periods, "entries": entries}
+
+
+@app.command("draw")
+def draw(
+    file: Annotated[Path, typer.Argument(help="A definition: a file, or the name of a shipped cohort.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Where it goes (.svg); else it is printed.")] = None,
+    lang: Language = "",
+    as_json: Json = False,
+    home: Home = None,  # noqa: ARG001 - every verb takes --home
+) -> None:
+    """Draw a definition as a timeline: entry day, windows, time in the cohort."""
+    definition = reading.read_one(file)
+    picture = reading.draw(definition, chosen(lang))
+    if out is None:
+        give(as_json, {"id": definition.digest, "state": "drawn", "svg": picture}, picture.rstrip())
+        return
+    reading.write_picture(picture, out)
+    give(as_json, {"id": str(out), "state": "drawn"}, words("drawn", file=out))
