@@ -70,13 +70,11 @@ def _placed(found: Sequence[Row]) -> list[_Placed]:
     top = _TOP
     for row in found:
         room = _TEXT_WIDTH - _DEPTH * row.depth
-        texts = [
-            lines_of(row.heading, room, 13, 2, bold=True),
-            lines_of(row.words, room, 12.5, _LINES),
-            lines_of(row.when, room, 12.5, 2),
-        ]
-        height = max(_LINE * sum(map(len, texts)), 20 * len(row.bars)) + 2 * _PAD
-        placed.append(_Placed(row, *texts, top, height))
+        heading = lines_of(row.heading, room, 13, 2, bold=True)
+        words, when = lines_of(row.words, room, 12.5, _LINES), lines_of(row.when, room, 12.5, 2)
+        lines = len(heading) + len(words) + len(when)
+        height = max(_LINE * lines, 20 * len(row.bars)) + 2 * _PAD
+        placed.append(_Placed(row, heading, words, when, top, height))
         top += height
     return placed
 

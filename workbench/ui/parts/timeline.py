@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-import streamlit as st
+from streamlit.components import v2
 
 from workbench.kernel.text import Lang
 from workbench.services import reading
@@ -25,4 +25,4 @@ def _component(text: str, name: str, language: Lang) -> Any:
     definition = reading.read_definition(text, name=name)
     ident = f"timeline_{definition.digest[:16]}_{language}"
     picture = reading.draw(definition, language, ident=ident)
-    return st.components.v2.component(ident, html=f'<div style="overflow-x:auto">{picture}</div>')
+    return v2.component(ident, html=f'<div style="overflow-x:auto">{picture}</div>')
