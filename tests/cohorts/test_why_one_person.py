@@ -13,9 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from workbench.cohorts.attrition import attrition
 from workbench.cohorts.circe import Definition, read_definition
-from workbench.cohorts.generate import generate
+from workbench.cohorts.generate import attrition, generate
 from workbench.cohorts.shipped import shipped
 from workbench.cohorts.why import why
 from workbench.cohorts.why_words import Explanation
