@@ -27,6 +27,7 @@ from workbench.services import (
     requests,
     studies,
     tracing,
+    why,
 )
 from workbench.services.context import Workbench, open_workbench
 from workbench.services.people import Person
@@ -62,11 +63,12 @@ VERBS: dict[str, Callable[[Workbench, Actor], object]] = {
     "model.train": lambda wb, who: learning.train(wb, who, "fea-x"),
     "audit.read": auditing.log,
     "cohort.generate": lambda wb, who: cohorts.generate(wb, who, {}),
+    "cohort.why": lambda wb, who: why.why_in_extract(wb, who, "ext-x", 1),
     "user.manage": lambda wb, who: people.add_person(wb, who, Person("new", "New", Role.RESEARCHER, None)),
 }
 MAY = {
-    "researcher": {"study.create", "request.create", "extract.run", "extract.open", "cohort.generate"},
-    "datascientist": {"extract.open", "features.build", "model.train", "cohort.generate"},
+    "researcher": {"study.create", "request.create", "extract.run", "extract.open", "cohort.generate", "cohort.why"},
+    "datascientist": {"extract.open", "features.build", "model.train", "cohort.generate", "cohort.why"},
     "ethics": {"study.open", "request.decide", "extract.revoke", "audit.read"},
     "steward": {"release.load", "user.manage"},
 }

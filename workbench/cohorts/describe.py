@@ -34,7 +34,7 @@ def sentence(plan: Plan, lang: Lang) -> str:
     if plan.additional is not None and plan.qualified.kind != "all":
         parts.append(words(f"limit_{plan.qualified.kind}"))
     parts += [_rule(rule, words) for rule in plan.rules]
-    if plan.limit.kind != "all" and plan.entry.limit.kind == "all":
+    if limit_tells(plan):
         parts.append(words(f"limit_{plan.limit.kind}"))
     parts.append(_exit(plan, words))
     if plan.collapse.pad > 0:
@@ -44,10 +44,21 @@ def sentence(plan: Plan, lang: Lang) -> str:
     return words("separator").join(parts) + "."
 
 
+def limit_tells(plan: Plan) -> bool:
+    """Return whether the last limit does anything: not where an earlier one left one event a person already."""
+    qualified = plan.additional is not None and plan.qualified.kind != "all"
+    return plan.limit.kind != "all" and plan.entry.limit.kind == "all" and not qualified
+
+
 def member_text(member: Match | Demographics | Group, lang: Lang) -> str:
     """Return what one criterion, or a group, on the entry event says."""
     group = member if isinstance(member, Group) else Group("all", 0, (member,))
     return _group(group, Words(lang), "entry")
+
+
+def event_group_text(group: Group, lang: Lang) -> str:
+    """Return what a group says of an event that is its index."""
+    return _group(group, Words(lang), "event")
 
 
 def count_text(match: Match, lang: Lang) -> str:

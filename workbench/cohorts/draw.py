@@ -6,42 +6,24 @@ their place grows with the logarithm, an open side reaches the edge of observati
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from math import log1p
 
 from workbench.cohorts.circe import Definition
-from workbench.cohorts.describe import exit_text, member_text, sentence
-from workbench.cohorts.describe_events import Words, events_text
-from workbench.cohorts.diff_sets import kind_text
-from workbench.cohorts.plan import Demographics, EndOfObservation, Group, Match, Offset, Plan, Window
+from workbench.cohorts.describe import sentence
+from workbench.cohorts.draw_rows import Bar, Kind, Row, rows
+from workbench.cohorts.draw_text import lines_of, width_of
 from workbench.kernel.text import Lang, say
 
-_WIDTH, _LEFT, _RIGHT, _TOP, _ROW, _LINE = 980, 400, 950, 64, 52, 15
-_WRAP, _LINES = 56, 2
-_TICK_ROOM = 28
+WIDTH = 700
+_LEFT, _RIGHT, _TOP, _LINE, _PAD, _DEPTH = 298, 678, 58, 15, 7, 12
+_TEXT_WIDTH, _LINES, _END_GAP, _BAR, _DAY = 270, 4, 18, 12, 7
 _INK, _QUIET, _ASKED, _BARRED, _COHORT = "#16262b", "#4a5d64", "#0b5a6b", "#8a1c1c", "#14532d"
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A stretch of days from the entry's start or end; None is the edge of observation, `kind` how it is drawn."""
-
-    low: int | None
-    high: int | None
-    kind: str
-    from_end: bool = False
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the picture: a heading (empty where the row belongs to the one above), words, and bars."""
-
-    heading: str
-    words: str
-    bars: tuple[Bar, ...]
+_RULE, _GRID, _BAND = "#e3eaeb", "#d5dfe1", "#eef3f3"
+_KEYS: tuple[Kind, ...] = ("asked", "barred", "observed", "cohort", "cohort_era")
+_FONT = "'Source Sans', 'Source Sans 3', system-ui, sans-serif"
 
 
 def draw(definition: Definition, lang: Lang, *, ident: str = "timeline") -> str:
@@ -51,179 +33,210 @@ def draw(definition: Definition, lang: Lang, *, ident: str = "timeline") -> str:
     definition cannot be run.
     """
     plan = definition.plan
-    rows = list(_rows(plan, lang))
-    scale = _Scale.over([bar for row in rows for bar in row.bars])
-    height = _TOP + _ROW * len(rows) + 52
+    placed = _placed(rows(plan, lang))
+    scale = _Scale.over([bar for each in placed for bar in each.row.bars], lang)
+    bottom = placed[-1].top + placed[-1].height
     title = escape(say("cohort.draw_title", lang, name=definition.title or definition.name))
+    kinds = dict.fromkeys(bar.kind for each in placed for bar in each.row.bars)
+    height = bottom + 34
     body = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" lang="{lang}" viewBox="0 0 {_WIDTH} {height}"',
-        'width="100%"',
-        f'aria-labelledby="{ident}-title {ident}-desc" font-family="system-ui, sans-serif" font-size="13">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" lang="{lang}" viewBox="0 0 {WIDTH} {height}"',
+        f'width="100%" style="min-width:36rem;max-width:{WIDTH * 1.3:.0f}px" font-family="{_FONT}" font-size="13"',
+        f'aria-labelledby="{ident}-title" aria-describedby="{ident}-desc">',
         f'<title id="{ident}-title">{title}</title><desc id="{ident}-desc">{escape(sentence(plan, lang))}</desc>',
-        f'<rect width="{_WIDTH}" height="{height}" fill="#fff"/>',
-        *_axis(scale, len(rows), lang),
-        *(text for at, row in enumerate(rows) for text in _drawn(row, at, scale)),
-        *_key(_TOP + _ROW * len(rows) + 34, lang),
+        f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
+        *_behind(placed, scale, bottom, lang),
+        *(text for each in placed for text in _drawn(each, scale)),
+        *_key([kind for kind in _KEYS if kind in kinds], bottom + 22, lang),
         "</svg>",
     ]
     return "\n".join(body) + "\n"
 
 
-def _rows(plan: Plan, lang: Lang) -> Iterator[Row]:
-    words = Words(lang)
-    kinds = words.join("or", [events_text(each, words, "first" if each.first else "one") for each in plan.entry.events])
-    yield Row(say("cohort.draw_entry", lang), kinds, (Bar(0, 0, "entry"),))
-    observed = Bar(-plan.entry.prior_days, plan.entry.post_days, "observed")
-    if plan.entry.prior_days or plan.entry.post_days:
-        yield Row(say("cohort.draw_observed", lang), _observed(plan, words), (observed,))
-    if plan.additional is not None:
-        yield from _group(plan.additional, say("cohort.draw_additional", lang), lang)
-    for number, rule in enumerate(plan.rules, 1):
-        yield from _group(rule.group, rule.name or say("cohort.draw_rule", lang, number=number), lang)
-    yield Row(say("cohort.draw_exit", lang), exit_text(plan, lang), (_cohort(plan),))
+@dataclass(frozen=True)
+class _Placed:
+    """A row with its lines of text and its place."""
+
+    row: Row
+    heading: Sequence[str]
+    words: Sequence[str]
+    when: Sequence[str]
+    top: int
+    height: int
 
 
-def _observed(plan: Plan, words: Words) -> str:
-    sides = (("before", plan.entry.prior_days), ("after", plan.entry.post_days))
-    return words.join("and", [words(f"observed_{side}", days=words.days(days)) for side, days in sides if days])
-
-
-def _cohort(plan: Plan) -> Bar:
-    if isinstance(plan.exit, Offset):
-        return Bar(0, plan.exit.days, "cohort", from_end=plan.exit.side == "end")
-    return Bar(0, None, "cohort" if isinstance(plan.exit, EndOfObservation) else "cohort_open")
-
-
-def _group(group: Group, heading: str, lang: Lang) -> Iterator[Row]:
-    """A row for each criterion of a group and of the groups in it; the heading says how many must hold."""
-    if group.kind != "all" and len(group.members) > 1:
-        heading = f"{heading} ({kind_text(group, lang)})" if heading else kind_text(group, lang)
-    for member in group.members:
-        if isinstance(member, Group):
-            yield from _group(member, heading, lang)
-        else:
-            yield Row(heading, member_text(member, lang), tuple(_bars(member)))
-        heading = ""
-
-
-def _bars(member: Match | Demographics) -> Iterator[Bar]:
-    if isinstance(member, Demographics):
-        yield Bar(0, 0, "asked")
-        return
-    barred = member.operator == "<=" or (member.operator == "=" and member.count == 0)
-    for window in member.windows:
-        if window.low.days is not None or window.high.days is not None or window is member.windows[0]:
-            yield _bar(window, "barred" if barred else "asked")
-
-
-def _bar(window: Window, kind: str) -> Bar:
-    return Bar(window.low.days, window.high.days, kind, from_end=window.index == "end")
+def _placed(found: Sequence[Row]) -> list[_Placed]:
+    placed: list[_Placed] = []
+    top = _TOP
+    for row in found:
+        room = _TEXT_WIDTH - _DEPTH * row.depth
+        heading = lines_of(row.heading, room, 13, 2, bold=True)
+        words, when = lines_of(row.words, room, 12.5, _LINES), lines_of(row.when, room, 12.5, 2)
+        lines = len(heading) + len(words) + len(when)
+        height = max(_LINE * lines, 20 * len(row.bars)) + 2 * _PAD
+        placed.append(_Placed(row, heading, words, when, top, height))
+        top += height
+    return placed
 
 
 @dataclass(frozen=True)
 class _Scale:
     """Where days lie: the farthest day on each side, and where the end of the entry event is drawn, if needed."""
 
-    before: int
-    after: int
     days: tuple[int, ...]
+    zero: float
+    rooms: tuple[float, float]
     ends: bool
 
     @classmethod
-    def over(cls, bars: list[Bar]) -> _Scale:
+    def over(cls, bars: list[Bar], lang: Lang) -> _Scale:
+        """Each side has room for its farthest day, for an open side beyond it, and for its name above."""
         days = sorted({day for bar in bars for day in (bar.low, bar.high) if day is not None} | {0})
-        return cls(max(-days[0], 30), max(days[-1], 30), tuple(days), any(bar.from_end for bar in bars))
-
-    @property
-    def zero(self) -> float:
-        """The place of the entry day: each side has room for its farthest day and for an open side beyond it."""
-        left, right = log1p(self.before) + 1, log1p(self.after) + 1
-        return _LEFT + (_RIGHT - _LEFT) * left / (left + right)
+        left, right = log1p(max(-days[0], 30)) + 1, log1p(max(days[-1], 30)) + 1
+        ends = any(bar.from_end for bar in bars)
+        names = [width_of(say(f"cohort.draw_{side}", lang), 12) for side in ("before", "after")]
+        half = width_of(say("cohort.draw_index", lang), 13, bold=True) / 2 + 12
+        zero = _LEFT + (_RIGHT - _LEFT) * left / (left + right)
+        zero = min(max(zero, _LEFT + names[0] + half), _RIGHT - names[1] - half)
+        after = _RIGHT - zero - (_END_GAP if ends else 0)
+        return cls(tuple(days), zero, ((zero - _LEFT) / left, after / right), ends)
 
     def at(self, day: int | None, low: bool, from_end: bool) -> float:
         """Return the x of a day; an open side is the edge of the picture."""
         if day is None:
             return _LEFT if low else _RIGHT
-        room = (_RIGHT - _LEFT) / (log1p(self.before) + log1p(self.after) + 2)
-        base = self.zero + (16 if from_end else 0)
-        return min(base + room * log1p(abs(day)) * (1 if day >= 0 else -1), _RIGHT)
+        base = self.zero + (_END_GAP if from_end else 0)
+        return base + log1p(abs(day)) * (self.rooms[1] if day >= 0 else -self.rooms[0])
 
 
-def _axis(scale: _Scale, rows: int, lang: Lang) -> Iterator[str]:
-    bottom = _TOP + _ROW * rows
+def _behind(placed: Sequence[_Placed], scale: _Scale, bottom: int, lang: Lang) -> Iterator[str]:
+    """What lies behind the bars: the days that must be observed, a line a day that is named, the rules of rows."""
+    for each in placed:
+        for bar in each.row.bars:
+            if bar.kind == "observed":
+                low, high = scale.at(bar.low, True, False), scale.at(bar.high, False, False)
+                yield _box(low, _TOP, high - low, bottom - _TOP, f'fill="{_BAND}"')
+    yield from _ticks(scale, bottom)
     yield _text(_LEFT, 16, say("cohort.draw_before", lang), _QUIET, size=12)
     yield _text(_RIGHT, 16, say("cohort.draw_after", lang), _QUIET, anchor="end", size=12)
     yield _text(scale.zero, 16, say("cohort.draw_index", lang), _INK, anchor="middle", weight=600)
-    yield _text(_LEFT - 12, 42, say("cohort.draw_axis", lang), _QUIET, anchor="end", size=12)
-    taken = [scale.zero]
-    for day in sorted(scale.days, key=abs)[1:]:  # the entry day has its own line
-        x = scale.at(day, low=True, from_end=False)
-        yield f'<line x1="{x:.1f}" y1="48" x2="{x:.1f}" y2="{bottom}" stroke="#cfdadc"/>'
-        if all(abs(x - other) >= _TICK_ROOM for other in taken):
-            taken.append(x)
-            yield _text(x, 42, f"{day:+d}".replace("-", "−"), _QUIET, anchor="middle", size=12)
-    yield f'<line x1="{scale.zero:.1f}" y1="22" x2="{scale.zero:.1f}" y2="{bottom}" stroke="{_INK}" stroke-width="2"/>'
+    yield _text(8, 44, say("cohort.draw_axis", lang), _QUIET, size=12)
+    for each in placed:
+        if each.row.heading:
+            yield f'<path d="M8 {each.top} H{_RIGHT}" stroke="{_RULE}"/>'
+    yield f'<path d="M{scale.zero:.1f} 22 V{bottom}" stroke="{_INK}" stroke-width="1.5"/>'
     if scale.ends:
-        x = scale.at(0, low=True, from_end=True)
+        x = scale.zero + _END_GAP
         yield (
-            f'<line x1="{x:.1f}" y1="48" x2="{x:.1f}" y2="{bottom}" stroke="{_INK}" stroke-dasharray="2 3">'
-            f"<title>{escape(say('cohort.draw_end', lang))}</title></line>"
+            f'<path d="M{x:.1f} {_TOP - 8} V{bottom}" stroke="{_INK}" stroke-dasharray="2 3">'
+            f"<title>{escape(say('cohort.draw_end', lang))}</title></path>"
         )
 
 
-def _drawn(row: Row, at: int, scale: _Scale) -> Iterator[str]:
-    """A row: its heading and words on the left, its bars on the right; whole words are its title."""
-    y = _TOP + _ROW * at
-    whole = f"{row.heading}: {row.words}" if row.heading else row.words
+def _ticks(scale: _Scale, bottom: int) -> Iterator[str]:
+    """A line for each day that a window names; its number where there is room, the nearest to entry first."""
+    taken = [(scale.zero - 6, scale.zero + 6)]
+    for day in sorted(scale.days, key=abs)[1:]:  # the entry day has its own line
+        x = scale.at(day, low=True, from_end=False)
+        yield f'<path d="M{x:.1f} {_TOP - 8} V{bottom}" stroke="{_GRID}"/>'
+        label = f"{day:+d}".replace("-", "−")
+        half = width_of(label, 12) / 2 + 3
+        if all(x + half <= low or x - half >= high for low, high in taken):
+            taken.append((x - half, x + half))
+            yield _text(x, 44, label, _QUIET, anchor="middle", size=12)
+
+
+def _drawn(each: _Placed, scale: _Scale) -> Iterator[str]:
+    """A row: its words on the left, its bars on the right; its whole words are its title."""
+    row, x, y = each.row, 8 + _DEPTH * each.row.depth, each.top + _PAD + 11
+    whole = " · ".join(part for part in (row.heading, row.words, row.when) if part)
     yield f"<g><title>{escape(whole)}</title>"
-    lines = textwrap.wrap(row.words, _WRAP, max_lines=_LINES if row.heading else _LINES + 1, placeholder=" …")
-    if row.heading:
-        yield _text(8, y + 10, textwrap.shorten(row.heading, _WRAP, placeholder=" …"), _INK, weight=600, size=12)
-    for number, text in enumerate(lines, 1 if row.heading else 0):
-        yield _text(8, y + 10 + _LINE * number - (2 if number else 0), text, _QUIET, size=12)
+    for depth in range(row.depth):
+        yield f'<path d="M{14 + _DEPTH * depth} {each.top} v{each.height}" stroke="{_GRID}" stroke-width="2"/>'
+    for lines, colour, weight, size in (
+        (each.heading, _INK, 600, 13.0), (each.words, _QUIET, 400, 12.5), (each.when, _ASKED, 400, 12.5),
+    ):  # fmt: skip
+        for line in lines:
+            yield _text(x, y, line, colour, weight=weight, size=size)
+            y += _LINE
+    middle = each.top + each.height / 2 - 10 * (len(row.bars) - 1)
     for number, bar in enumerate(row.bars):
-        yield from _stretch(bar, y + 4 + 14 * number, scale)
+        yield from _stretch(bar, middle + 20 * number, scale)
     yield "</g>"
 
 
-def _stretch(bar: Bar, y: float, scale: _Scale) -> Iterator[str]:
-    low, high = (scale.at(day, low=side, from_end=bar.from_end) for day, side in ((bar.low, True), (bar.high, False)))
-    if bar.kind == "entry":
-        x, middle = scale.zero, y + 6
-        yield f'<path d="M{x:.1f} {middle - 9} l9 9 l-9 9 l-9 -9 z" fill="{_INK}"/>'
+def _stretch(bar: Bar, middle: float, scale: _Scale) -> Iterator[str]:
+    if bar.kind in ("entry", "person", "censor"):
+        yield from _sign(bar.kind, scale.zero, middle)
         return
-    if bar.kind == "barred":
-        style = f'fill="#fff" stroke="{_BARRED}" stroke-width="1.5" stroke-dasharray="5 3"'
-    elif bar.kind == "observed":
-        style = f'fill="#f0f4f4" stroke="{_QUIET}"'
-    else:
-        style = f'fill="{_ASKED if bar.kind == "asked" else _COHORT}"'
-    start, width = min(low, high), max(abs(high - low), 6)
-    if bar.low == bar.high:
-        start -= 3
-    yield f'<rect x="{start:.1f}" y="{y}" width="{width:.1f}" height="11" rx="2" {style}/>'
+    low, high = (scale.at(day, low=side, from_end=bar.from_end) for day, side in ((bar.low, True), (bar.high, False)))
+    wide, y = max(high - low, _DAY), middle - _BAR / 2
+    left = (low + high - wide) / 2
+    yield _box(left, y, wide, _BAR, f'rx="2" {_style(bar.kind)}')
     colour = _BARRED if bar.kind == "barred" else _ASKED if bar.kind == "asked" else _COHORT
     if bar.low is None:
-        yield f'<path d="M{_LEFT - 9} {y + 5.5} l9 -7 v14 z" fill="{colour}"/>'
+        yield f'<path d="M{_LEFT - 9} {middle:.1f} l9 -8 v16 z" fill="{colour}"/>'
     if bar.high is None:
-        yield f'<path d="M{_RIGHT + 9} {y + 5.5} l-9 -7 v14 z" fill="{colour}"/>'
+        yield f'<path d="M{_RIGHT + 9} {middle:.1f} l-9 -8 v16 z" fill="{colour}"/>'
+    if bar.mark:
+        yield _mark(bar, left, wide, middle, scale.zero)
 
 
-def _key(y: float, lang: Lang) -> Iterator[str]:
-    """What the three kinds of bars mean, in words."""
-    x = 8
-    for kind in ("asked", "barred", "cohort"):
+def _mark(bar: Bar, left: float, wide: float, middle: float, zero: float) -> str:
+    """How many, inside the bar where there is room (but not on the entry line), else beside it."""
+    need = width_of(bar.mark, 11) + 8
+    colour = _BARRED if bar.kind == "barred" else _ASKED
+    if wide >= need:
+        x = left + wide / 2
+        if abs(x - zero) < need / 2 and wide > 3 * need:
+            x = zero - need / 2 - 4
+        inside = colour if bar.kind == "barred" else "#fff"
+        return _text(x, middle + 4, bar.mark, inside, anchor="middle", weight=600, size=11)
+    beside = left + wide + 4
+    if beside + need > _RIGHT:
+        return _text(left - 4, middle + 4, bar.mark, colour, anchor="end", weight=600, size=11)
+    return _text(beside, middle + 4, bar.mark, colour, weight=600, size=11)
+
+
+def _sign(kind: Kind, x: float, middle: float) -> Iterator[str]:
+    """A sign on the entry day: a diamond for an entry event, a ring for what is asked of the person, a gate."""
+    if kind == "entry":
+        yield f'<path d="M{x:.1f} {middle - 8:.1f} l8 8 l-8 8 l-8 -8 z" fill="{_INK}"/>'
+    elif kind == "person":
+        yield f'<circle cx="{x:.1f}" cy="{middle:.1f}" r="5.5" fill="#fff" stroke="{_ASKED}" stroke-width="2.5"/>'
+    else:
+        yield f'<path d="M{x:.1f} {middle:.1f} H{_RIGHT}" stroke="{_BARRED}" stroke-dasharray="2 4"/>'
+        yield f'<path d="M{_RIGHT - 5} {middle - 5:.1f} l10 10 m0 -10 l-10 10" stroke="{_BARRED}" stroke-width="2"/>'
+
+
+def _style(kind: Kind) -> str:
+    if kind == "barred":
+        return f'fill="#fff" stroke="{_BARRED}" stroke-width="1.5" stroke-dasharray="5 3"'
+    if kind == "observed":
+        return f'fill="#fff" stroke="{_QUIET}"'
+    if kind == "cohort_era":
+        return f'fill="{_COHORT}" fill-opacity="0.55" stroke="{_COHORT}" stroke-width="1.5" stroke-dasharray="14 3"'
+    return f'fill="{_ASKED if kind == "asked" else _COHORT}"'
+
+
+def _key(kinds: Sequence[Kind], y: float, lang: Lang) -> Iterator[str]:
+    """What the bars mean, in words; only those that the picture has."""
+    x = 8.0
+    for kind in kinds:
         words = say(f"cohort.draw_key_{kind}", lang)
-        fill = {"asked": f'fill="{_ASKED}"', "cohort": f'fill="{_COHORT}"'}.get(
-            kind, f'fill="#fff" stroke="{_BARRED}" stroke-width="1.5" stroke-dasharray="5 3"'
-        )
-        yield f'<rect x="{x}" y="{y - 9}" width="26" height="10" rx="2" {fill}/>'
-        yield _text(x + 34, y, words, _QUIET, size=12)
-        x += 70 + 7 * len(words)
+        yield _box(x, y - 9, 24, 10, f'rx="2" {_style(kind)}')
+        yield _text(x + 30, y, words, _QUIET, size=12)
+        x += 46 + width_of(words, 12)
 
 
-def _text(x: float, y: float, words: str, colour: str, anchor: str = "start", weight: int = 400, size: int = 13) -> str:
+def _box(x: float, y: float, width: float, height: float, style: str) -> str:
+    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" {style}/>'
+
+
+def _text(
+    x: float, y: float, words: str, colour: str, *, anchor: str = "start", weight: int = 400, size: float = 13
+) -> str:
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}" text-anchor="{anchor}" font-weight="{weight}" '
-        f'font-size="{size}">{escape(words)}</text>'
+        f'font-size="{size:g}">{escape(words)}</text>'
     )

@@ -61,7 +61,7 @@ class Sets:
                 raise InvalidInput("cohort.set_twice", path=each.path, id=key)
             items = tuple(_item(item) for item in each.get("expression").get("items").each())
             found[key] = ConceptSet(items)
-            names[key] = str(each.get("name").value or key)
+            names[key] = " ".join(str(each.get("name").value or key).split())
         return cls(found, names)
 
     def find(self, part: Part) -> ConceptSet:
@@ -171,7 +171,8 @@ def _concepts(part: Part, where: str, negated: bool) -> list[Test]:
     if not parts:
         return []
     ids = tuple(sorted({each.need("CONCEPT_ID").whole() for each in parts}))
-    label = ", ".join(str(each.get("CONCEPT_NAME").value or each.get("CONCEPT_ID").value) for each in parts)
+    names = (str(each.get("CONCEPT_NAME").value or each.get("CONCEPT_ID").value) for each in parts)
+    label = ", ".join(dict.fromkeys(names))
     return [InSet(where, ConceptSet(tuple(Item(concept) for concept in ids), literal=True), negated, label=label)]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-import pyarrow as pa
+from sqlglot import exp
 
 from workbench.cohorts.circe import Definition
 from workbench.cohorts.compile import INDEX, CohortScript, Script, compile_batch
@@ -22,32 +22,31 @@ from workbench.cohorts.survey import survey
 from workbench.cohorts.why_words import Criterion, EntryEvent, Explanation, RuleVerdict
 from workbench.engines import sql
 from workbench.engines.base import Engine, Step
+from workbench.engines.one_person import OnePerson
 from workbench.kernel.progress import silent
-
-_PERSON, _ENTRIES, _QUALIFIED = "why_person", "why_entries", "why_qualified"
-_MOST_DAYS = 20
 
 
 def why(engine: Engine, definition: Definition, person_id: int) -> Explanation:
     """Return why a person is in a cohort or not, for every observed entry event of the person.
 
-    The cohort is run as a whole, then its tables are read for that person. Raises InvalidInput where the definition
-    cannot be run, Unavailable or Stopped as engines do. A person that the data lack has no entry event.
+    The cohort's own plan is run on that person's rows alone. Raises InvalidInput where the definition cannot be run,
+    Unavailable or Stopped as engines do. A person that the data lack has no entry event.
     """
     plans, failed = plans_of(engine, {definition.name: definition}, None)
     for error in failed.values():
         raise error
     script = compile_batch(plans)
-    question = _Question(engine, plans[definition.name], script, script.cohorts[definition.name])
-    try:
-        prepare(engine, script, silent)
-        for step in question.cohort.steps:
-            question.make(step)
-        return question.answer(person_id)
-    finally:
-        for name in question.made:
-            engine.drop(name)
-        clean(engine, script)
+    with OnePerson(engine, person_id) as mine:
+        question = _Question(mine, plans[definition.name], script, script.cohorts[definition.name])
+        try:
+            prepare(mine, script, silent)
+            for step in question.cohort.steps:
+                question.make(step)
+            return question.answer()
+        finally:
+            for name in question.made:
+                mine.drop(name)
+            clean(mine, script)
 
 
 @dataclass
@@ -65,16 +64,15 @@ class _Question:
         self.made.append(step.name)
         self.engine.materialise(step)
 
-    def answer(self, person_id: int) -> Explanation:
-        self.made.append(_PERSON)
-        self.engine.load(_PERSON, pa.table({"person_id": pa.array([person_id], pa.int64())}))
-        self._cut(_ENTRIES, self.cohort.observed)
-        self._cut(_QUALIFIED, self.cohort.qualified)
-        seen = sorted(self._rows(_ENTRIES), key=lambda row: (row["start_date"], row["event_id"]))
+    def answer(self) -> Explanation:
+        # Before the rules are judged again, which makes tables of single criteria anew, under other numbers.
+        counts = self._count(self.cohort.codes.copy()), self._count(self.cohort.entries.copy())
+        seen = sorted(self._rows(self.cohort.observed), key=lambda row: (row["start_date"], row["event_id"]))
         anchor: date | None = seen[0]["start_date"] if seen else None
-        additional = self._verdicts(_ENTRIES, [self.plan.additional] if self.plan.additional else [], "why_a")
-        rules = self._verdicts(_QUALIFIED, [rule.group for rule in self.plan.rules], "why_r")
-        qualified = {row["event_id"] for row in self._rows(_QUALIFIED)}
+        groups = [self.plan.additional] if self.plan.additional else []
+        additional = self._verdicts(self.cohort.observed, groups, "why_a")
+        rules = self._verdicts(self.cohort.qualified, [rule.group for rule in self.plan.rules], "why_r")
+        qualified = {row["event_id"] for row in self._rows(self.cohort.qualified)}
         included = {row["event_id"] for row in self._rows(self.cohort.included)}
         entries = tuple(
             EntryEvent(
@@ -89,8 +87,8 @@ class _Question:
             for row in seen
         )
         return Explanation(
-            events_with_codes=self._count(self.cohort.codes.copy()),
-            events_with_attributes=self._count(self.cohort.entries.copy()),
+            events_with_codes=counts[0],
+            events_with_attributes=counts[1],
             entries=entries,
             periods=tuple(self._periods(anchor)) if anchor is not None else (),
             anchor=anchor,
@@ -100,27 +98,16 @@ class _Question:
         named = zip(self.plan.rules, rules, strict=True) if rules else ()
         return tuple(RuleVerdict(rule.name, found.holds, found.criteria) for rule, found in named)
 
-    def _cut(self, name: str, table: str) -> None:
-        """Keep one person's rows of a table of index events."""
-        mine = sql.join(sql.work_table(_PERSON, "w"), sql.same("w", "q", "person_id"))
-        self.make(Step(name, sql.select(sql.columns("q", *INDEX), sql.work_table(table, "q"), joins=[mine])))
-
     def _rows(self, table: str) -> list[dict[str, Any]]:
-        mine = sql.join(sql.work_table(_PERSON, "w"), sql.same("w", "q", "person_id"))
-        found = self.engine.fetch(sql.select(sql.columns("q", *INDEX), sql.work_table(table, "q"), joins=[mine]))
-        return found.to_pylist()
+        return self.engine.fetch(sql.select(sql.columns("q", *INDEX), sql.work_table(table, "q"))).to_pylist()
 
-    def _count(self, query: Any) -> int:
-        mine = sql.join(sql.work_table(_PERSON, "w"), sql.same("w", "e", "person_id"))
-        tree = sql.select({"events": sql.count_all()}, sql.sub(query, "e"), joins=[mine])
+    def _count(self, query: exp.Query) -> int:
+        tree = sql.select({"events": sql.count_all()}, sql.sub(query, "e"))
         return int(self.engine.fetch(tree)["events"][0].as_py())
 
     def _periods(self, anchor: date) -> Iterator[tuple[int, int]]:
-        mine = sql.join(
-            sql.work_table(_PERSON, "w"), sql.compare(sql.col("w", "person_id"), "=", sql.col("c", "subject_id"))
-        )
         columns = sql.columns("c", "cohort_start_date", "cohort_end_date")
-        rows = self.engine.fetch(sql.select(columns, sql.work_table(self.cohort.cohort, "c"), joins=[mine]))
+        rows = self.engine.fetch(sql.select(columns, sql.work_table(self.cohort.cohort, "c")))
         for start, end in sorted(zip(*(column.to_pylist() for column in rows.columns), strict=True)):
             yield (start - anchor).days, (end - anchor).days
 
@@ -131,12 +118,13 @@ class _Question:
             return {}
         asked = [*groups, *(Group("all", 0, (leaf,)) for leaf in asked_leaves)]
         step = judge(self.workshop, context, asked, prefix)
-        found = {leaf: matching(self.workshop, context, leaf) for leaf in asked_leaves if isinstance(leaf, Match)}
+        matches = [leaf for leaf in asked_leaves if isinstance(leaf, Match)]
+        found = [matching(self.workshop, context, match) for match in matches]
         self._prepare()
         self.make(step)
         columns = sql.columns("j", "event_id", *(f"r{at}" for at in range(len(asked))))
         judged = self.engine.fetch(sql.select(columns, sql.work_table(step.name, "j"))).to_pylist()
-        days = {leaf: _days(self.engine.fetch(tree)) for leaf, tree in found.items()}
+        days = self._days(matches, found)
         place = {leaf: len(groups) + at for at, leaf in enumerate(asked_leaves)}
         return {
             row["event_id"]: [
@@ -150,9 +138,21 @@ class _Question:
         self, group: Group, row: dict[str, Any], place: dict[Any, int], days: dict[Any, dict[int, list[int]]]
     ) -> Iterator[Criterion]:
         for leaf in leaves(group):
-            found = days[leaf].get(row["event_id"], []) if isinstance(leaf, Match) else None
-            shown = None if found is None else tuple(sorted(found)[:_MOST_DAYS])
-            yield Criterion(leaf, row[f"r{place[leaf]}"] == 1, shown, len(found or ()))
+            found = tuple(sorted(days[leaf].get(row["event_id"], ()))) if isinstance(leaf, Match) else None
+            yield Criterion(leaf, row[f"r{place[leaf]}"] == 1, found)
+
+    def _days(self, matches: Sequence[Match], found: Sequence[exp.Select]) -> dict[Any, dict[int, list[int]]]:
+        """For each match and index event the days of what it counts, all in one query."""
+        days: dict[Any, dict[int, list[int]]] = {match: {} for match in matches}
+        if not matches:
+            return days
+        numbered = [
+            sql.select({**sql.columns("m", "event_id", "days"), "leaf": sql.number(at)}, sql.sub(tree, "m"))
+            for at, tree in enumerate(found)
+        ]
+        for row in self.engine.fetch(sql.union_all(numbered)).to_pylist():
+            days[matches[row["leaf"]]].setdefault(row["event_id"], []).append(row["days"])
+        return days
 
     def _prepare(self) -> None:
         """Make the tables of single criteria that the cohort's own script has not made alike."""
@@ -160,10 +160,3 @@ class _Question:
         for step in self.workshop.steps:
             if step.name not in self.made and known.get(step.name) != step.tree:
                 self.make(step)
-
-
-def _days(rows: pa.Table) -> dict[int, list[int]]:
-    found: dict[int, list[int]] = {}
-    for number, days in zip(rows["event_id"].to_pylist(), rows["days"].to_pylist(), strict=True):
-        found.setdefault(number, []).append(days)
-    return found

@@ -8,12 +8,14 @@ from pathlib import Path
 from workbench.cohorts import check as checks
 from workbench.cohorts import describe as sentences
 from workbench.cohorts import diff as differences
+from workbench.cohorts import draw as pictures
 from workbench.cohorts import sql as texts
 from workbench.cohorts.check import Warning as Question
 from workbench.cohorts.circe import Definition, read_definition
 from workbench.cohorts.shipped import shipped
 from workbench.kernel.errors import InvalidInput, UserError
 from workbench.kernel.text import Lang
+from workbench.store import files
 
 DIALECTS: Mapping[str, str] = {"duckdb": "duckdb", "postgres": "postgres", "spark": "spark"}
 
@@ -85,6 +87,18 @@ def sql(definition: Definition, dialect: str) -> str:
 def diff(before: Definition, after: Definition, lang: Lang) -> list[str]:
     """Return what changed between two definitions, one sentence a change, or one that says that nothing did."""
     return differences.diff(before, after, lang)
+
+
+def draw(definition: Definition, lang: Lang, *, ident: str = "timeline") -> str:
+    """Return a definition's timeline as SVG; `ident` names it within a page."""
+    return pictures.draw(definition, lang, ident=ident)
+
+
+def write_picture(picture: str, out: Path) -> None:
+    """Write an SVG to a file, whole or not at all; raises `services.picture_file` where it cannot go there."""
+    if out.suffix != ".svg" or not out.absolute().parent.is_dir() or out.is_dir():
+        raise InvalidInput("services.picture_file", file=str(out))
+    files.write_text(out, picture)
 
 
 def check(definition: Definition) -> list[Question]:

@@ -25,6 +25,7 @@ from workbench.ui.parts.markup import (
     whole_digest,
 )
 from workbench.ui.parts.sides import columns_delivered
+from workbench.ui.parts.why import why_person
 from workbench.ui.parts.words import day, moment, named, number, period, person, rule_name, state_badge
 from workbench.ui.state import lang, t
 
@@ -48,6 +49,9 @@ def draw_extract(actor: Actor, view: ExtractView) -> None:
         show(_dictionary(manifest))
     with st.expander(t("files_heading")):
         show(_files(manifest))
+    if can(actor, "cohort.why") and view.state == "open":
+        with st.expander(t("why_heading")):
+            why_person(actor, view)
     show(heading(t("provenance")), _provenance(view))
 
 

@@ -12,11 +12,12 @@ from workbench.kernel.errors import Refused, UserError
 from workbench.services import cohorts, reading, releases
 from workbench.services.cohorts import CohortView
 from workbench.ui.parts import work
-from workbench.ui.parts.errors import answering, panel
+from workbench.ui.parts.errors import answering
 from workbench.ui.parts.funnel import funnel
 from workbench.ui.parts.listing import Entry, chooser
 from workbench.ui.parts.markup import bullets, facts, figures, heading, join, paragraph, show, tag, whole_digest
 from workbench.ui.parts.shell import empty
+from workbench.ui.parts.timeline import timeline
 from workbench.ui.parts.words import moment, person, shown
 from workbench.ui.state import lang, parameter, parameters, pick, t, workbench
 
@@ -68,6 +69,7 @@ def _detail(views: list[CohortView], chosen: str | None, now: str | None) -> Non
     if view.release != now:
         show(paragraph(t("cohort_stale", release=view.release), "wb-note"))
     show(paragraph(pick(view.sentence), "wb-sentence"))
+    timeline(json.dumps(view.definition), view.title)
     show(figures([(t("cohort_persons"), shown(view.persons)), (t("cohort_events"), shown(view.events))]))
     show(heading(t("attrition")))
     if view.attrition:
@@ -89,44 +91,37 @@ def _detail(views: list[CohortView], chosen: str | None, now: str | None) -> Non
 
 def _new(actor: Actor) -> None:
     st.subheader(t("cohorts_new"), anchor=False)
-    busy = work.is_under_way(SLOT, actor)
-    shipped, own = st.columns(2, gap="large")
-    with shipped:
+    left, right = st.columns(2, gap="large")
+    with left:
         show(paragraph(t("cohorts_from_shipped"), "wb-quiet"))
         known = reading.shipped()
         name = st.selectbox(
             t("cohorts_shipped"), sorted(known), index=None, placeholder=t("choose"), key="cohorts_shipped"
         )
-        if name:
-            show(paragraph(reading.describe(reading.read_definition(known[name]), lang()), "wb-sentence"))
-        if (
-            st.button(t("cohorts_generate"), type="primary", disabled=busy or not name, key="cohorts_go_shipped")
-            and name
-        ):
-            _generate(actor, name, known[name].read_text(encoding="utf-8"))
-    with own:
-        _upload(actor, busy)
-
-
-def _upload(actor: Actor, busy: bool) -> None:
-    show(paragraph(t("cohorts_from_file"), "wb-quiet"))
-    given = st.file_uploader(t("cohorts_file"), type="json", key="cohorts_file", max_upload_size=5)
-    if given is None:
-        return
-    name = PurePath(given.name).stem
-    try:
-        text = given.getvalue().decode("utf-8")
-        definition = reading.read_definition(text, name=name)
-    except UnicodeDecodeError:
-        panel(UserError("ui.not_text", file=given.name))
-        return
-    except UserError as error:
-        panel(error)
-        return
+    with right:
+        show(paragraph(t("cohorts_from_file"), "wb-quiet"))
+        given = st.file_uploader(t("cohorts_file"), type="json", key="cohorts_file", max_upload_size=5)
     with answering():
-        show(paragraph(reading.describe(definition, lang()), "wb-sentence"))
-        questions = [question.text(lang()) for question in reading.check(definition)]
-        if questions:
-            show(paragraph(t("cohorts_questions")), bullets(questions))
-        if st.button(t("cohorts_generate"), type="primary", disabled=busy, key="cohorts_go_file"):
-            _generate(actor, name, text)
+        if given is not None:
+            _preview(actor, PurePath(given.name).stem, _text(given.name, given.getvalue()))
+        elif name:
+            _preview(actor, name, known[name].read_text(encoding="utf-8"))
+
+
+def _text(name: str, content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError("ui.not_text", file=name) from None
+
+
+def _preview(actor: Actor, name: str, text: str) -> None:
+    """Show what a definition says before it is run: its sentence, its timeline, what a careful reader would ask."""
+    definition = reading.read_definition(text, name=name)
+    show(paragraph(reading.describe(definition, lang()), "wb-sentence"))
+    timeline(text, name)
+    questions = [question.text(lang()) for question in reading.check(definition)]
+    if questions:
+        show(paragraph(t("cohorts_questions")), bullets(questions))
+    if st.button(t("cohorts_generate"), type="primary", disabled=work.is_under_way(SLOT, actor), key="cohorts_go"):
+        _generate(actor, name, text)

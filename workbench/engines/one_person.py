@@ -1,0 +1,102 @@
+"""An engine seen through one person: the same steps run on that person's rows alone."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+import pyarrow as pa
+from sqlglot import exp
+
+from workbench.engines import sql
+from workbench.engines.base import Capabilities, Engine, Step
+
+_WHO = "one_person"
+_OWNERS = ("person_id", "entity_id")
+"""Columns that say whose a row is; `entity_id` stands in location histories, whose steps ask for persons themselves."""
+
+
+class OnePerson:
+    """Wraps an engine: tables whose rows belong to persons hold one person's; vocabulary and places stay whole.
+
+    The person's id is loaded as a row and joined, so it stands in no SQL text. Close it to forget the id; the wrapped
+    engine stays open.
+    """
+
+    def __init__(self, engine: Engine, person_id: int) -> None:
+        """Look at `engine` through the person `person_id`."""
+        self._engine = engine
+        engine.load(_WHO, pa.table({"person_id": pa.array([person_id], pa.int64())}))
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Return what the wrapped engine can do."""
+        return self._engine.capabilities
+
+    def columns(self, table: str) -> frozenset[str]:
+        """Return the column names of a data table, as the wrapped engine does."""
+        return self._engine.columns(table)
+
+    def load(self, table: str, rows: pa.Table) -> None:
+        """Make a work table from Arrow rows."""
+        self._engine.load(table, rows)
+
+    def materialise(self, step: Step) -> None:
+        """Run a step on the person's rows and keep what it gives."""
+        tree = self._cut(step.tree)
+        self._engine.materialise(step if tree is step.tree else Step(step.name, tree, step.keep))
+
+    def fetch(self, tree: exp.Query) -> pa.Table:
+        """Run a query on the person's rows and return its rows."""
+        return self._engine.fetch(self._cut(tree))
+
+    def drop(self, table: str) -> None:
+        """Forget a work table."""
+        self._engine.drop(table)
+
+    def explain(self, tree: exp.Query) -> str:
+        """Return how the wrapped engine would run a query."""
+        return self._engine.explain(self._cut(tree))
+
+    def cancel(self) -> None:
+        """Stop what runs now."""
+        self._engine.cancel()
+
+    def progress(self) -> float:
+        """Return the share done of the running query, or -1.0 where unknown."""
+        return self._engine.progress()
+
+    def close(self) -> None:
+        """Forget the person; the wrapped engine stays open."""
+        self._engine.drop(_WHO)
+
+    def __enter__(self) -> OnePerson:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _cut(self, tree: exp.Query) -> exp.Query:
+        """The tree as it is where it reads no person's rows, else a copy that reads one person's."""
+        if not any(self._owner(table) for table in tree.find_all(exp.Table)):
+            return tree
+        mine = tree.copy()
+        for table in list(mine.find_all(exp.Table)):
+            owner = self._owner(table)
+            if owner is not None:
+                table.replace(self._rows(mine, table, owner))
+        return mine
+
+    def _owner(self, table: exp.Table) -> str | None:
+        if table.db != sql.CDM:
+            return None
+        return next((name for name in _OWNERS if name in self.columns(table.name)), None)
+
+    def _rows(self, tree: exp.Query, table: exp.Table, owner: str) -> exp.Subquery:
+        """The person's rows of a table, with the columns that are read under its alias somewhere in the tree."""
+        read = {column.name for column in tree.find_all(exp.Column) if column.table == table.alias}
+        chosen = sql.columns("t", *sorted({owner, *read} & self.columns(table.name)))
+        his = sql.compare(sql.col("w", "person_id"), "=", sql.col("t", owner))
+        joins = [sql.join(sql.work_table(_WHO, "w"), his)]
+        return sql.sub(sql.select(chosen, sql.cdm_table(table.name, "t"), joins=joins), table.alias)

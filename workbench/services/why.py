@@ -1,0 +1,123 @@
+"""Why a person is in a cohort: on one's own data freely; in a home only inside a delivered extract, by pseudonym."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from workbench.cohorts.circe import Definition, read_definition
+from workbench.cohorts.survey import all_events
+from workbench.cohorts.why import why
+from workbench.cohorts.why_within import View, within
+from workbench.cohorts.why_words import Explanation
+from workbench.engines.base import Engine
+from workbench.engines.duckdb import DuckDBEngine
+from workbench.extracts import select, transform
+from workbench.governance.actors import Actor
+from workbench.governance.pseudonyms import pseudonymize
+from workbench.governance.sensitive import withheld_classes
+from workbench.kernel.errors import Refused
+from workbench.services import cohorts, extracts
+from workbench.services.context import Workbench, acting, event
+from workbench.services.extracts import ExtractView
+from workbench.services.releases import verified_release
+from workbench.store import documents
+from workbench.vocabulary.concept_sets import ConceptSet
+from workbench.vocabulary.resolve import resolve
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The papers behind an extract that an explanation needs."""
+
+    definition: Definition
+    release_id: str
+    classes: tuple[str, ...]
+
+
+def why_own(engine: Engine, definition: Definition, person_id: int) -> Explanation:
+    """Return why a person of one's own database is in a cohort or not; raises as the engine and the definition do."""
+    return why(engine, definition, person_id)
+
+
+def why_outside(wb: Workbench, actor: Actor) -> None:
+    """Refuse to explain a single person of the feasibility space, and write it to the log: `services.why_outside`."""
+    with acting(wb, actor, "cohort.why"):
+        raise Refused("services.why_outside")
+
+
+def why_in_extract(wb: Workbench, actor: Actor, ref: str, pseudonym: int) -> Explanation:
+    """Return why a person of an extract is in its cohort, in days from the index, as far as the extract shows it.
+
+    Nothing is told that its reader could not look up in the extract: criteria on columns that were not delivered, on
+    sensitive classes and on dates are left out, and so are days without a delivered row. Raises `Refused` where the
+    extract is closed or not the actor's, `services.why_no_person` where it has no such pseudonym.
+    """
+    with acting(wb, actor, "cohort.why", subject=ref):
+        view, tables, _ = extracts.open_tables(wb, actor, ref)
+        mine = tables["cohort"].filter(pl.col("person_id") == pseudonym)
+        if mine.is_empty():
+            raise Refused("services.why_no_person", extract=view.id)
+        with wb.store.write(event(actor, "cohort.why", study=view.study, subject=view.id, before=view.digest)):
+            pass
+        asked = _papers(wb, view)
+        rows = cohorts.rows_of(wb, view.manifest["cohort"])
+        secret = wb.keys.study_secret(view.study, "pseudonym")
+        index = transform.first_index(pl.DataFrame(rows))
+        made = pseudonymize(secret, "person", index.get_column("person_id").to_numpy())
+        person = int(made.ids[made.values == pseudonym][0])
+        release = verified_release(wb, asked.release_id)
+        engine = DuckDBEngine.over_parquet(dict(release.tables))
+        try:
+            hidden = _hidden(engine, asked)
+            found = why(engine, asked.definition, person)
+        finally:
+            engine.close()
+        day = index.filter(pl.col("person_id") == person).get_column("index_date").item()
+        observed = mine.row(0, named=True)
+        return within(
+            found,
+            View(
+                index=day,
+                before=-observed["observation_start_day"],
+                after=observed["observation_end_day"],
+                end=observed["end_day"],
+                columns=_columns(view.manifest),
+                days=_days(tables, pseudonym),
+                hidden=hidden,
+            ),
+        )
+
+
+def _papers(wb: Workbench, view: ExtractView) -> Asked:
+    with wb.store.read() as connection:
+        found = {name: documents.find(connection, view.manifest[name]) for name in ("cohort", "release", "protocol")}
+    bodies: dict[str, Any] = {name: document.body for name, document in found.items() if document}
+    release = found["release"]
+    assert release is not None
+    definition = read_definition(json.dumps(bodies["cohort"]["definition"]))
+    return Asked(definition, release.id, tuple(bodies["protocol"]["sensitive_classes"]))
+
+
+def _columns(manifest: dict[str, Any]) -> frozenset[tuple[str, str]]:
+    return frozenset((table, column) for table, proof in manifest["columns"].items() for column in proof["delivered"])
+
+
+def _days(tables: dict[str, pl.DataFrame], pseudonym: int) -> dict[str, frozenset[int]]:
+    """The days on which each table of events has a row of this person."""
+    return {
+        name: frozenset(rows.filter(pl.col("person_id") == pseudonym).get_column("start_day").to_list())
+        for name, rows in tables.items()
+        if "start_day" in rows.columns and name != "outcome"
+    }
+
+
+def _hidden(engine: DuckDBEngine, asked: Asked) -> frozenset[ConceptSet]:
+    """The concept sets of a definition that touch a sensitive class which the protocol does not name."""
+    sensitive = frozenset(select.sensitive_concepts(engine, withheld_classes(asked.classes)).to_list())
+    events = [events for events, _ in all_events(asked.definition.plan)]
+    named = [each for one in events for each in (one.concepts, one.source) if each is not None]
+    return frozenset(each for each, members in resolve(engine, named).items() if members & sensitive)
