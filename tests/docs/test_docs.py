@@ -48,7 +48,7 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(target), f"{page.name}: {link}"
 
 
-@pytest.mark.parametrize("name", PEOPLE)
+@pytest.mark.parametrize("name", [*PEOPLE, "loading"])
 def test_a_page_for_people_exists_in_both_languages(name: str) -> None:
     english, french = headings(DOCS / f"{name}.md"), headings(DOCS / f"{name}.fr.md")
     assert [depth for depth, _ in english] == [depth for depth, _ in french]
@@ -70,7 +70,8 @@ def test_no_path_of_a_machine(page: Path) -> None:
 def test_every_format_is_explained_by_a_valid_example(kind: str) -> None:
     page = (DOCS / "formats.md").read_text(encoding="utf-8")
     examples = [json.loads(block["body"]) for block in FENCE.finditer(page) if block["info"] == "json"]
-    mine = [example for example in examples if example.get("format") == f"workbench/{kind}/1"]
+    name, _, version = kind.rpartition("_") if kind[-1].isdigit() else (kind, "", "1")
+    mine = [example for example in examples if example.get("format") == f"workbench/{name}/{version}"]
     assert mine, f"docs/formats.md shows no {kind}"
     for example in mine:
         validate(example, kind)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench.cli import cohort, load, model, trace
+from workbench.cli import cohort, model, release_text, trace
 from workbench.cli.audit import verdict_text
 from workbench.cli.common import Home, Json, give, language, number, progress_bar, settings_of, table, tell, words
 from workbench.cli.common import state as state_word
@@ -96,7 +96,7 @@ def summary(state: Demo) -> dict[str, Any]:
 
 def _release(state: Demo) -> None:
     assert state.release is not None
-    load.show(state.release)
+    release_text.show(state.release)
 
 
 def _cohorts(state: Demo) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.cli.common import As, Home, Json, give, number, progress_bar, settings_of, table, tell, words
-from workbench.governance.actors import Actor
-from workbench.services import people, releases
-from workbench.services.context import Workbench, open_workbench
-from workbench.services.releases import ReleaseView
+from workbench.cli import release_text
+from workbench.cli.common import As, Home, Json, give, progress_bar, settings_of, words
+from workbench.kernel.errors import InvalidInput
 
-FEW = 6
+if TYPE_CHECKING:
+    from workbench.governance.actors import Actor
+    from workbench.services.context import Workbench
+    from workbench.services.releases import ReleaseView
+
 app = typer.Typer(no_args_is_help=True, help="Load data as a new, immutable release.")
+SOURCE = "A folder of CSV or Parquet files, a DuckDB file, or postgresql://user@host/database?schema=NAME."
 
 
 @app.callback()
@@ -25,53 +28,66 @@ def group() -> None:
 
 @app.command("omop")
 def omop(
-    source: Annotated[Path, typer.Argument(help="A DuckDB file, or a folder of Parquet or CSV files.")],
+    source: Annotated[str, typer.Argument(help=SOURCE)],
     name: Annotated[str, typer.Option("--name", help="The release's name (else the source's).")] = "",
     synthetic: Annotated[bool, typer.Option("--synthetic", help="The people in it are invented.")] = False,
+    tables: Annotated[str, typer.Option("--tables", help="Only these tables, with commas between them.")] = "",
+    observation_period: Annotated[
+        str,
+        typer.Option(
+            "--observation-period",
+            help="When a person is observed: auto (as recorded, else from first to last record), recorded,"
+            " first-to-last-record, first-record-to-extraction, records-within-days:DAYS.",
+        ),
+    ] = "auto",
+    extracted_on: Annotated[
+        str, typer.Option("--extracted-on", help="The day of extraction; rows that begin after it are set aside.")
+    ] = "",
+    decimal_comma: Annotated[
+        bool, typer.Option("--decimal-comma", help="Numbers such as 1,5 in text files are decimals.")
+    ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Read everything again, also what did not change since the last load.")
+    ] = False,
     home: Home = None,
     as_name: As = None,
     as_json: Json = False,
 ) -> None:
-    """Load OMOP CDM tables. A new home is made where there is none; who makes it becomes its data steward."""
+    """Load OMOP CDM tables (5.3 or 5.4). What did not change since the last load is taken over from it.
+
+    A new home is made where there is none; who makes it becomes its data steward.
+    """
+    from workbench.services import people  # noqa: PLC0415 - help needs none of it
+    from workbench.services.context import open_workbench  # noqa: PLC0415
+    from workbench.services.releases import Options  # noqa: PLC0415
+
+    wanted = tuple(part.strip().lower() for part in tables.split(",") if part.strip())
+    options = Options(wanted, observation_period, _day(extracted_on), decimal_comma)
     wb = open_workbench(settings_of(home), create=True)
     try:
         actor = people.acting_as(wb, as_name) if as_name else people.first_steward(wb)
-        view = load(wb, actor, source, name=name or source.stem, synthetic=synthetic)
+        view = load(wb, actor, source, name=name, synthetic=synthetic, options=options, full=full)
     finally:
         wb.close()
     give(as_json, {"id": view.id, "digest": view.digest, "state": "current", "release": asdict(view)})
     if not as_json:
-        show(view)
+        release_text.show(view)
 
 
-def load(wb: Workbench, actor: Actor, source: Path, *, name: str, synthetic: bool) -> ReleaseView:
-    """Load with a progress bar."""
-    with progress_bar(words("loading", name=name)) as progress:
-        return releases.load_omop(wb, actor, source, name=name, synthetic=synthetic, progress=progress)
+def load(wb: Workbench, actor: Actor, source: str, **choices: Any) -> ReleaseView:
+    """Load with a progress bar; `choices` are those of the service."""
+    from workbench.services import releases  # noqa: PLC0415
+
+    with progress_bar(words("loading", name=choices["name"] or releases.name_of(source))) as progress:
+        return releases.load_omop(wb, actor, source, progress=progress, **choices)
 
 
-def show(view: ReleaseView) -> None:
-    """Print a release for people: its id, rows, quality and observation-period rule."""
-    tell(words("release", id=view.id, name=view.name, digest=view.digest))
-    if view.synthetic:
-        tell(words("synthetic"))
-    rows = [(name, number(count)) for name, count in view.rows.items() if count]
-    table((words("table"), words("rows")), rows)
-    for line in summary(view):
-        tell(line)
-
-
-def summary(view: ReleaseView) -> list[str]:
-    """Return a release's quality and its observation-period rule as sentences."""
-    checks = view.quality["summary"]
-    rule = view.observation_period_rule
-    failed = [f"{c['table']}.{c['column']} {c['check']}" for c in view.quality["checks"] if c["status"] == "failed"]
-    lines = [
-        words("quality", passed=checks["passed"], failed=checks["failed"], not_applicable=checks["not_applicable"])
-    ]
-    if failed:
-        lines.append(words("quality_failed", checks=", ".join(failed[:FEW]), more=max(0, len(failed) - FEW)))
-    return [*lines, words("observation_period", rule=words(f"rule_{rule['code']}", count=number(rule["periods"])))]
+def _day(text: str) -> str | None:
+    """Return a day as it was given, checked. Raises `intake.day_wrong`."""
+    try:
+        return date.fromisoformat(text).isoformat() if text else None
+    except ValueError as error:
+        raise InvalidInput("intake.day_wrong", day=text) from error
 
 
 def register(root: typer.Typer) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli import load
+from workbench.cli import release_text
 from workbench.cli.common import As, Home, Json, give, language, number, opened, table, tell, words
 from workbench.services import releases
 
@@ -42,7 +42,7 @@ def show(ref: Ref, home: Home = None, as_name: As = None, as_json: Json = False)
         view = releases.show_release(wb, actor, ref)
     give(as_json, asdict(view))
     if not as_json:
-        load.show(view)
+        release_text.show(view)
 
 
 @app.command("verify")

@@ -63,7 +63,7 @@ class PostgresEngine:
         InvalidInput where the URL or the schema is wrong, Unavailable where the server is away or refuses the user.
         """
         address, schema = split_url(url)
-        connection = _connect(address, place_of(url))
+        connection = connect(address, place_of(url))
         try:
             return cls._over(connection, schema, place_of(url))
         except BaseException:
@@ -223,9 +223,14 @@ def place_of(url: str) -> str:
     return f"{unquote(host) or 'local'}/{unquote(parts.path.strip('/'))}"
 
 
-def _connect(address: str, place: str) -> Any:
+def connect(address: str, place: str, *, autocommit: bool = True) -> Any:
+    """Return a connection of the driver; `place` is what may be said of the address.
+
+    Raises InvalidInput where the address is none (`engine.url_wrong`), Unavailable where the server is away or refuses
+    the user (`engine.sign_in`, `engine.no_database`, `engine.server_away`).
+    """
     try:
-        return driver.connect(address, autocommit=True)
+        return driver.connect(address, autocommit=autocommit)
     except driver.Error as error:
         words = str(error)
         if "FATAL" not in words and any(sign in words for sign in ("invalid", "missing")):

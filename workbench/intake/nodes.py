@@ -5,7 +5,7 @@ Trees are written once and never changed, so nodes are shared instead of copied 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +45,11 @@ def call(name: str, *arguments: Node) -> Node:
     return exp.Anonymous(this=name, expressions=list(arguments))
 
 
-def scan(function: str, path: Path, **options: Node) -> exp.Table:
-    """Return a file as a table: `read_parquet` or `read_csv` with named options."""
+def scan(function: str, path: Path | Sequence[Path], **options: Node) -> exp.Table:
+    """Return a file, or several that hold one table between them, as a table: `read_parquet` with named options."""
     named = [exp.PropertyEQ(this=exp.to_identifier(name), expression=value) for name, value in options.items()]
-    return exp.Table(this=exp.Anonymous(this=function, expressions=[text(path), *named]))
+    files = text(path) if isinstance(path, Path) else exp.Array(expressions=[text(each) for each in path])
+    return exp.Table(this=exp.Anonymous(this=function, expressions=[files, *named]))
 
 
 def cast(node: Node, to: str) -> Node:
@@ -111,13 +112,38 @@ def named(node: Node, name: str) -> exp.Alias:
     return exp.Alias(this=node, alias=exp.to_identifier(name, quoted=True))
 
 
-def select(*columns: Any, source: Any, where: Node | None = None, group: Node | None = None) -> exp.Select:
-    """Return SELECT columns FROM source WHERE … GROUP BY …; a query given as the source becomes a derived table."""
+def select(*columns: Any, source: Any = None, where: Node | None = None, group: Node | None = None) -> exp.Select:
+    """Return SELECT columns FROM source WHERE … GROUP BY …; a query given as the source becomes a derived table, and
+    None is no source."""
     origin = source.subquery("rows_read", copy=False) if isinstance(source, exp.Query) else source
-    query = exp.Select(expressions=list(columns)).from_(origin, copy=False)
+    query = exp.Select(expressions=list(columns))
+    if origin is not None:
+        query = query.from_(origin, copy=False)
     if where is not None:
         query = query.where(where, copy=False)
     return query if group is None else query.group_by(group, copy=False)
+
+
+def union(queries: Sequence[exp.Query]) -> exp.Query:
+    """Return the rows of all queries, repeated ones too; at least one query."""
+    result = queries[0]
+    for query in queries[1:]:
+        result = exp.Union(this=result, expression=query, distinct=False)
+    return result
+
+
+def over(function: Node, partition: Sequence[Node] = (), order: Sequence[Node] = ()) -> Node:
+    """Return `function OVER (PARTITION BY … ORDER BY …)`."""
+    by = exp.Order(expressions=list(order)) if order else None
+    return exp.Window(this=function, partition_by=list(partition), order=by)
+
+
+def before_this(function: Node, partition: Sequence[Node], order: Sequence[Node]) -> Node:
+    """Return an aggregate over the rows before this one: `function OVER (… ROWS … AND 1 PRECEDING)`."""
+    window = over(function, partition, order)
+    bounds = {"start": "UNBOUNDED", "start_side": "PRECEDING", "end": number(1), "end_side": "PRECEDING"}
+    window.set("spec", exp.WindowSpec(kind="ROWS", **bounds))
+    return window
 
 
 def _fold(kind: type[exp.And] | type[exp.Or], nodes: Iterable[Node], *, empty: bool) -> Node:

@@ -1,8 +1,13 @@
-"""One table of a source → one typed, sorted Parquet file of the release; what does not fit is set aside, counted."""
+"""One table of a source → one typed, sorted Parquet file of the release.
+
+A row is *judged* once: typed, and with the reasons why it cannot be used (`why`: none where it can). Files that are
+scanned are judged as often as they are read; rows that come once are judged as they come and kept aside until written.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,61 +15,47 @@ from sqlglot import exp
 
 from workbench.engines.content import content_digest
 from workbench.intake import casting
-from workbench.intake.casting import Cast
+from workbench.intake.casting import Cast, raw_name
 from workbench.intake.nodes import (
     Node,
+    below,
     both,
     call,
     cast,
     column,
-    count_if,
     either,
     is_null,
     named,
     negate,
+    not_null,
     render,
+    scan,
     select,
     text,
     when,
 )
-from workbench.intake.sources import Error, SourceTable
-from workbench.kernel.errors import InvalidInput, Unavailable
+from workbench.intake.sources import SourceTable, answering
+from workbench.kernel.errors import InvalidInput
 from workbench.repository.cdm import RENAMED, Table
 from workbench.store.files import sha256_file
 
 _OPTIONS = "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
+_ASIDE = "(FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE 122880)"
+FILE, LINE, WHY, WHOSE, ROW = "__of_file", "__at_line", "__why", "__whose", "__row"
+HEADER, BLANK = "=header", "=blank"
+"""What `why` says of a row that is none: column names repeated, or no value at all."""
+PERSONS = "known_persons"
+"""The work table of the persons that the release knows."""
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What a source's table gives: `rows` enter the release; header rows are dropped; the others are set aside for the
-    reasons counted in `reasons` (column, reason, rows)."""
+class Rules:
+    """How rows are judged where who loads may choose. A start before `earliest` or after `extracted_on` (ISO dates; no
+    limit where None) sets its row aside; `decimal_comma` allows numbers such as `1,5` in text."""
 
-    name: str
-    rows: int
-    header_rows: int = 0
-    set_aside: int = 0
-    reasons: tuple[tuple[str, str, int], ...] = ()
-    missing_columns: tuple[str, ...] = ()
-    unknown_columns: tuple[str, ...] = ()
-    set_aside_digest: str | None = None
-
-    def with_set_aside(self, digest: str) -> Reading:
-        """Return the same reading with the content digest of the rows set aside."""
-        return replace(self, set_aside_digest=digest)
-
-    def document(self) -> dict[str, Any]:
-        """Return the reading as the manifest keeps it."""
-        return {
-            "name": self.name,
-            "rows": self.rows,
-            "header_rows": self.header_rows,
-            "set_aside": self.set_aside,
-            "set_aside_digest": self.set_aside_digest,
-            "reasons": [{"column": name, "reason": why, "rows": rows} for name, why, rows in self.reasons],
-            "missing_columns": list(self.missing_columns),
-            "unknown_columns": list(self.unknown_columns),
-        }
+    earliest: str = "1900-01-01"
+    extracted_on: str | None = None
+    decimal_comma: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,123 +69,183 @@ class Plan:
     unknown: tuple[str, ...]
     tests: tuple[tuple[str, str, Node], ...] = field(repr=False)
 
-    def header(self) -> Node:
-        """Return the condition of a row of column names, never NULL."""
-        condition = self.source.header_row()
-        return exp.Boolean(this=False) if condition is None else call("coalesce", condition, exp.Boolean(this=False))
 
-    def broken(self) -> Node:
-        """Return the condition of a row that is set aside."""
-        return either(*(test for _, _, test in self.tests))
+@dataclass(frozen=True)
+class Judged:
+    """A table's rows, typed and judged: `rows` is what to select from, once or often. `ragged` is a file of records
+    that are no rows. `kept` and `kept_aside` are rows of the release before that are still the source's."""
+
+    plan: Plan
+    rows: exp.Table
+    ragged: Path | None = None
+    ragged_rows: int = 0
+    kept: exp.Select | None = None
+    kept_aside: exp.Select | None = None
+
+    @property
+    def good(self) -> exp.Select:
+        """The rows that can be used, in the columns of the model."""
+        fields = [column(each.name) for each in self.plan.model.fields]
+        return select(*fields, source=self.rows, where=is_null(column(WHY)))
 
 
-def plan(source: SourceTable, model: Table) -> Plan:
+def plan(source: SourceTable, model: Table, rules: Rules) -> Plan:
     """Match a source's columns to the model's, CDM 5.3 names included; say which lack and which are unknown.
 
-    Raises `InvalidInput` (`release.no_column`) where the column that says whose a row is lacks.
+    Raises `InvalidInput` where the column that says whose a row is lacks (`release.no_column`), or every one
+    (`intake.no_known_column`): then the delimiter or the file is another than meant.
     """
     former = {new: old for old, new in RENAMED.get(model.name, {}).items() if new not in source.columns}
     used = {name: former.get(name, name) for name in model.names}
     present = {name: source.columns[found] for name, found in used.items() if found in source.columns}
+    place = source.files[0] if source.files else model.name
+    if not present:
+        raise InvalidInput("intake.no_known_column", table=model.name, file=place)
     if model.has_person and "person_id" not in present:
-        raise InvalidInput("release.no_column", table=model.name, column="person_id")
+        raise InvalidInput("release.no_column", table=model.name, column="person_id", file=place)
     casts = tuple(
-        casting.read(each, *present[each.name]) if each.name in present else casting.absent(each)
+        casting.read(each, *present[each.name], decimal_comma=rules.decimal_comma)
+        if each.name in present
+        else casting.absent(each)
         for each in model.fields
     )
-    tests = [(each.field.name, "does_not_fit", each.broken) for each in casts if each.broken is not None]
-    owned = [each for each in casts if each.field.name in present and _needed(each, model)]
-    blank = [(each.field.name, "missing", both(is_null(each.value), negate(_broken(each)))) for each in owned]
+    read = [each for each in casts if each.raw is not None]
+    tests = [test for each in read for test in _tests(each, model, source, rules)]
+    tests += _of_the_row(model, set(present), rules)
     unknown = sorted(set(source.columns) - set(used.values()))
     missing = tuple(name for name in model.names if name not in present)
-    return Plan(model, source, casts, missing, tuple(unknown), (*tests, *blank))
+    return Plan(model, source, casts, missing, tuple(unknown), tuple(tests))
 
 
-def _needed(each: Cast, model: Table) -> bool:
-    """Say whether a row without this value cannot be used: its key, or whose it is."""
-    return each.field.name == model.key or (each.field.name == "person_id" and model.has_person)
+def _tests(each: Cast, model: Table, source: SourceTable, rules: Rules) -> list[tuple[str, str, Node]]:
+    """Return what sets a row aside for one field: column, reason, condition over the judged row."""
+    name, raw = each.field.name, column(raw_name(each.field))
+    tests: list[tuple[str, str, Node]] = []
+    if each.broken is not None and each.field.type == "number" and each.textual and not rules.decimal_comma:
+        comma = casting.is_comma(raw)
+        tests += [
+            (name, "decimal_comma", both(each.broken, comma)),
+            (name, "does_not_fit", both(each.broken, negate(comma))),
+        ]
+    elif each.broken is not None:
+        tests.append((name, "does_not_fit", each.broken))
+    if name in model.essential:
+        tests.append((name, "missing", is_null(raw)))
+    if source.nul and each.field.type == "text":
+        tests.append((name, "nul", call("contains", raw, call("chr", exp.Literal.number(0)))))
+    return tests
 
 
-def _broken(each: Cast) -> Node:
-    return each.broken if each.broken is not None else exp.Boolean(this=False)
+def _of_the_row(model: Table, present: set[str], rules: Rules) -> list[tuple[str, str, Node]]:
+    """Return what sets a row aside for when it happened and whose it is."""
+    tests: list[tuple[str, str, Node]] = []
+    start = model.start_date
+    if model.has_person and start in present:
+        tests.append((start, "too_early", below(column(start), cast(text(rules.earliest), "DATE"))))
+        if rules.extracted_on:
+            tests.append((start, "too_late", below(cast(text(rules.extracted_on), "DATE"), column(start))))
+    if model.has_person and model.name != "person":
+        known = exp.Subquery(this=select(column("person_id"), source=exp.to_table(PERSONS)))
+        nobody = negate(exp.In(this=column("person_id"), query=known))
+        tests.append(("person_id", "nobody", both(not_null(column("person_id")), nobody)))
+    return tests
 
 
-def count(connection: Any, reading: Plan) -> Reading:
-    """Count a table: rows to keep, rows of column names, rows to set aside and why.
+def judge(connection: Any, reading: Plan, aside: Path, buckets: Sequence[int | None] | None = None) -> Judged:
+    """Return a table's rows, typed and judged. Rows that come once are read now, into files in the folder `aside`
+    (of a server's table only those of `buckets`, where given).
 
-    Raises `InvalidInput` (`release.unreadable`) where the source's file cannot be read to its end.
+    Raises `InvalidInput` (`release.unreadable`, or what the source's own reading raises).
     """
-    keep = negate(reading.header())
-    whole = [call("count"), count_if(reading.header())]
-    tests = [count_if(both(keep, test)) for test in (reading.broken(), *(test for _, _, test in reading.tests))]
-    if reading.source.unnamed:  # nearly always nothing but its one row of names: not worth the tests
-        total, headers = _numbers(connection, reading, whole)
-        aside, *each = _numbers(connection, reading, tests) if total > headers else [0] * len(tests)
-    else:
-        total, headers, aside, *each = _numbers(connection, reading, [*whole, *tests])
-    reasons = [(name, why, rows) for (name, why, _), rows in zip(reading.tests, each, strict=True) if rows]
-    return Reading(
-        reading.model.name,
-        rows=total - headers - aside,
-        header_rows=headers,
-        set_aside=aside,
-        reasons=tuple(reasons),
-        missing_columns=reading.missing,
-        unknown_columns=reading.unknown,
-    )
-
-
-def _numbers(connection: Any, reading: Plan, counts: list[Node]) -> list[int]:
-    query = select(*counts, source=reading.source.relation)
+    source = reading.source
+    if source.relation is not None:
+        view = f"judged_{source.name}"
+        connection.execute(f"CREATE TEMP VIEW {view} AS {render(_judged(reading, source.relation))}").fetchall()
+        return Judged(reading, exp.to_table(view))
+    assert source.stream is not None
+    stream = source.stream(aside / f"{source.name}.ragged.parquet", buckets)
+    incoming, kept = f"incoming_{source.name}", aside / f"{source.name}.judged.parquet"
+    aside.mkdir(parents=True, exist_ok=True)
+    connection.register(incoming, stream.reader())
+    query = _judged(reading, exp.to_table(incoming))
     try:
-        row = connection.execute(render(query)).fetchone()
-    except Error as error:
-        raise InvalidInput("release.unreadable", table=reading.model.name) from error
-    return [int(value or 0) for value in row]
+        with answering(source.name, lambda: stream.problem):
+            connection.execute(f"COPY ({render(query)}) TO {render(text(kept))} {_ASIDE}").fetchall()
+    finally:
+        connection.unregister(incoming)
+        stream.close()
+    ragged = stream.ragged if stream.ragged_rows else None
+    return Judged(reading, scan("read_parquet", kept), ragged, stream.ragged_rows)
 
 
-def write(connection: Any, reading: Plan, expected: int, path: Path) -> None:
-    """Write the rows that fit, typed and sorted, as one Parquet file.
-
-    Raises `Unavailable` (`release.source_changed`) where the source no longer holds the rows that were counted.
-    """
-    if not expected:
-        nothing = [named(casting.absent(each).value, each.name) for each in reading.model.fields]
-        copy(connection, exp.Select(expressions=nothing).where(exp.Boolean(this=False)), path)
-        return
+def _judged(reading: Plan, relation: exp.Table) -> exp.Select:
+    """Return the query: what the source has, then its values, then why they cannot be used."""
+    source, raw = reading.source, {each.field: each.raw for each in reading.casts if each.raw is not None}
+    no_row = [(HEADER, source.header_row()), (BLANK, source.blank_row())]
+    none = exp.Case(ifs=[exp.If(this=test, true=text(what)) for what, test in no_row if test is not None])
+    found = [column(each) for each, _ in source.columns.values()]
+    place = [named(source.file, FILE), named(source.line, LINE)]
+    nothing = none if none.args["ifs"] else cast(exp.Null(), "VARCHAR")
+    raws = [named(found, raw_name(field)) for field, found in raw.items()]
+    first = select(*found, *place, named(nothing, "__none"), *raws, source=relation)
     values = [named(each.value, each.field.name) for each in reading.casts]
-    fit = both(negate(reading.header()), negate(reading.broken()))
-    query = select(*values, source=reading.source.relation, where=fit)
-    if copy(connection, ordered(query, reading.model), path) != expected:
-        raise Unavailable("release.source_changed", table=reading.model.name)
+    # Columns of the source may bear the model's names: they are carried under others from here on.
+    kept = [named(column(each, "rows_read"), f"__as_{name}") for name, (each, _) in source.columns.items()]
+    carried = [column(name) for name in (FILE, LINE, "__none", *(raw_name(field) for field in raw))]
+    second = select(*kept, *carried, *values, source=first)
+    return _reasons(reading, second)
 
 
-def write_aside(connection: Any, reading: Plan, path: Path) -> str:
-    """Write the rows set aside, as text, with the columns that do not fit; return the content digest."""
+def _reasons(reading: Plan, typed: exp.Select) -> exp.Select:
+    """Return the typed rows with the reasons that set them aside and, for those, what the source has, as JSON."""
+    source = reading.source
+    bad = call("coalesce", either(*(test for _, _, test in reading.tests)), exp.Boolean(this=False))
     reasons = [when(test, text(f"{name}: {why}")) for name, why, test in reading.tests]
-    columns = [named(cast(column(found), "VARCHAR"), name) for name, (found, _) in reading.source.columns.items()]
-    reason = named(call("concat_ws", text("; "), *reasons), "reason")
-    broken = both(negate(reading.header()), reading.broken())
-    query = select(reason, *columns, source=reading.source.relation, where=broken)
-    copy(connection, query, path)
-    return content_digest(path, connection)
+    why = exp.Case(
+        ifs=[
+            exp.If(this=not_null(column("__none")), true=column("__none")),
+            exp.If(this=bad, true=call("concat_ws", text("; "), *reasons)),
+        ]
+    )
+    fields = [column(name) for name in reading.model.names]
+    carried = [column(f"__as_{name}") for name in source.columns]
+    judged = select(*fields, *carried, column(FILE), column(LINE), named(why, WHY), source=typed)
+    row = as_json([(name, column(f"__as_{name}")) for name in source.columns])
+    broken = not_null(column(WHY))
+    named_person = "person_id" in source.columns
+    person = cast(column("__as_person_id") if named_person else exp.Null(), "VARCHAR")
+    last = [named(when(broken, person), WHOSE), named(when(broken, row), ROW)]
+    return select(*fields, column(FILE), column(LINE), column(WHY), *last, source=judged)
 
 
-def ordered(query: exp.Select, model: Table) -> exp.Select:
-    """Return a query in the order of the release: by person, then key. Sources repeat keys; a hash of the whole row
-    parts such rows, always in the same way, at a fraction of the cost of sorting by every column."""
+def as_json(values: Sequence[tuple[str, Node]]) -> Node:
+    """Return these values, each as text, as one JSON object."""
+    members = [exp.PropertyEQ(this=text(name), expression=cast(value, "VARCHAR")) for name, value in values]
+    structure: Any = exp.Struct(expressions=members)
+    return cast(call("to_json", structure), "VARCHAR")
+
+
+def ordered(query: exp.Select, model: Table, *, repeated: bool = True) -> exp.Select:
+    """Return a query in the order of the release: by person, then key. Where keys are `repeated`, a hash of the whole
+    row parts such rows, always in the same way, at a fraction of the cost of sorting by every column."""
     keys = [column(name) for name in model.order]
-    keys += [call("hash", *(column(name) for name in model.names))] if model.key else []
+    keys += [call("hash", *(column(name) for name in model.names))] if model.key and repeated else []
     wrapped = select(exp.Star(), source=query)
     wrapped.set("order", exp.Order(expressions=[exp.Ordered(this=key, nulls_first=True) for key in keys]))
     return wrapped
 
 
-def copy(connection: Any, query: exp.Select, path: Path) -> int:
+def copy(connection: Any, query: exp.Query, path: Path) -> int:
     """Write a query's rows as one Parquet file; return their number."""
     path.parent.mkdir(parents=True, exist_ok=True)
     row = connection.execute(f"COPY ({render(query)}) TO {render(text(path))} {_OPTIONS}").fetchone()
     return int(row[0])
+
+
+def empty(model: Table) -> exp.Select:
+    """Return a query of no row in the columns of the model."""
+    nothing = [named(casting.absent(each).value, each.name) for each in model.fields]
+    return exp.Select(expressions=nothing).where(exp.Boolean(this=False))
 
 
 def entry(connection: Any, model: Table, rows: int, path: Path, folder: Path) -> dict[str, Any]:

@@ -57,6 +57,11 @@ class Table:
         return tuple(field.name for field in self.fields)
 
     @property
+    def known_names(self) -> tuple[str, ...]:
+        """Column names of CDM 5.4, and those of 5.3 that it renamed."""
+        return (*self.names, *RENAMED.get(self.name, {}))
+
+    @property
     def key(self) -> str | None:
         """The primary key's column, if the model gives the table one."""
         return next((field.name for field in self.fields if field.key), None)
@@ -77,6 +82,16 @@ class Table:
         """The date on which a row ends, where the model has one."""
         start = self.start_date
         return next((field.name for field in self.fields if start and field.after == start), None)
+
+    @property
+    def essential(self) -> frozenset[str]:
+        """The columns without which a row cannot be placed: its id, whose it is, when it began; or, in a table that
+        only links, what it links. Other values that the model requires may lack: quality checks count them."""
+        placing = {self.key, *(("person_id", self.start_date) if self.has_person else ())}
+        linking = {
+            field.name for field in self.fields if field.required and field.type == "integer" and field.references
+        }
+        return frozenset(name for name in placing if name) or frozenset(linking if len(linking) > 1 else ())
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -115,3 +130,8 @@ TABLES, RENAMED = _read()
 
 RECORDS: tuple[str, ...] = tuple(name for name, table in TABLES.items() if table.record)
 """The tables whose rows are records of care."""
+
+REFERRED: frozenset[str] = frozenset(
+    field.references for table in TABLES.values() for field in table.fields if field.references
+)
+"""The tables that others refer to by their key: two rows of one key there leave open which one is meant."""

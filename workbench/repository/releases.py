@@ -1,14 +1,17 @@
 """Data releases: immutable folders of Parquet with a manifest; listed, made current, opened, verified.
 
 `<root>/<id>/manifest.json`, `<root>/<id>/tables/<table>.parquet`, `<root>/<id>/set_aside/<table>.parquet` (rows of the
-source that did not fit, kept so that nothing is lost) and `<root>/current`, a file that holds the current release's id.
+source that cannot be used, kept so that nothing is lost), `<root>/<id>/buckets.parquet` (what a server's tables held,
+for the next load) and `<root>/current`, a file that holds the current release's id. Releases may share a table's file.
 The id is the digest of the manifest without its `files`: it names the content, on any machine. The files' own SHA-256
 tell whether the bytes are those that were written.
 """
 
 from __future__ import annotations
 
+import errno
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -101,10 +104,10 @@ def open_release(folder: Path) -> Release:
     """Open a release's folder. Raises `Unavailable` (`release.no_release`, `release.manifest_unreadable`)."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        validate(manifest, "release")
+        validate(manifest, "release" if manifest.get("format") == "workbench/release/1" else "release_2")
     except (FileNotFoundError, NotADirectoryError) as error:
         raise Unavailable("release.no_release", place=str(folder)) from error
-    except (OSError, ValueError, UserError) as error:
+    except (OSError, ValueError, AttributeError, UserError) as error:
         raise Unavailable("release.manifest_unreadable", release=folder.name) from error
     return Release(folder.name, manifest, folder)
 
@@ -139,6 +142,35 @@ def set_current(root: Path, release: str) -> None:
     write_text(root / CURRENT, f"{release}\n")
 
 
+def is_sound(release: Release, entry: Mapping[str, Any]) -> bool:
+    """Answer whether the files of one table, by its entry of the manifest, are those that were written."""
+    return not any(_file(release.folder, file) for file in entry["files"])
+
+
+def take_over(release: Release, entry: Mapping[str, Any], into: Path) -> bool:
+    """Give a table's files, if they are sound, a second name in the folder of a release being made; answer whether."""
+    if not is_sound(release, entry):
+        return False
+    for file in entry["files"]:
+        link(release.folder / file["path"], into / file["path"])
+    return True
+
+
+def link(source: Path, target: Path) -> None:
+    """Give a release's file a second name: a hard link, or a copy where the disk knows none.
+
+    Whoever changes a release's file (an erasure does) writes a new one and renames it: writing into it would change
+    every release that shares it.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError as error:
+        if error.errno not in {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOTSUP}:
+            raise
+        shutil.copyfile(source, target)
+
+
 def verify(release: Release, *, content: bool = False) -> tuple[Problem, ...]:
     """Compare a release's folder with its manifest, and the manifest with the id; return every difference.
 
@@ -151,6 +183,8 @@ def verify(release: Release, *, content: bool = False) -> tuple[Problem, ...]:
         for found in pool.map(lambda file: _file(release.folder, file), expected.values()):
             problems += found
     aside = {f"set_aside/{entry['name']}.parquet": entry["set_aside_digest"] for entry in _set_aside(release)}
+    if release.manifest["intake"].get("buckets_digest"):
+        aside["buckets.parquet"] = release.manifest["intake"]["buckets_digest"]
     for path, digest in aside.items():
         problems += _content(release.folder, path, digest)
     if content:

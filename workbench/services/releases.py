@@ -8,19 +8,29 @@ from typing import Any
 
 from workbench.governance import audit
 from workbench.governance.actors import Actor
+from workbench.governance.disclosure import shown
+from workbench.intake.changes import changes
+from workbench.intake.omop import Options, name_of
 from workbench.intake.omop import load_omop as build_release
+from workbench.kernel.digest import digest_document, short
 from workbench.kernel.errors import Refused, Unavailable
-from workbench.kernel.progress import Progress, silent
+from workbench.kernel.progress import Progress, part, silent
 from workbench.repository import releases
 from workbench.repository.releases import Release
 from workbench.services.context import Workbench, acting, alone, event, working
 from workbench.store import documents, files, making
 from workbench.store.documents import State
 
+__all__ = [
+    "Options", "ReleaseView", "current_release", "list_releases", "load_omop", "name_of", "show_release",
+    "verified_release", "verify_release",
+]  # fmt: skip
+
 
 @dataclass(frozen=True)
 class ReleaseView:
-    """A release as people see it; `rows` counts each table's rows, `quality` is the manifest's summary."""
+    """A release as people see it; `rows` counts each table's rows, `quality`, `intake` and `era_rules` are the
+    manifest's. `changes` says what changed against the release loaded before it (None where it was the first)."""
 
     id: str
     digest: str
@@ -32,30 +42,66 @@ class ReleaseView:
     observation_period_rule: dict[str, Any]
     quality: dict[str, Any]
     sources: list[dict[str, Any]]
+    intake: dict[str, Any]
+    era_rules: dict[str, Any]
+    changes: dict[str, Any] | None
 
 
 def load_omop(
-    wb: Workbench, actor: Actor, source: Path, *, name: str, synthetic: bool = False, progress: Progress = silent
+    wb: Workbench,
+    actor: Actor,
+    source: Path | str,
+    *,
+    name: str = "",
+    synthetic: bool = False,
+    options: Options | None = None,
+    full: bool = False,
+    progress: Progress = silent,
 ) -> ReleaseView:
-    """Load an OMOP source as a new release and make it the current one.
+    """Load an OMOP source (a path or a `postgresql://` address) as a new release and make it the current one.
 
-    Raises `services.demo_only_synthetic` in a demonstration home (its keys are public) for data of patients.
+    What did not change since the current release is taken over from it, unless `full`: the release is the same either
+    way. Without a `name` the release has the source's. Raises `services.demo_only_synthetic` in a demonstration home
+    (its keys are public) for data of patients.
     """
+    name = name or name_of(source)
     with acting(wb, actor, "release.load", subject=name), alone(wb):
         if wb.demo and not synthetic:
             raise Refused("services.demo_only_synthetic")
         args = {"name": name, "synthetic": synthetic}
         with working(wb, actor, "release.load", args, progress) as (job, report):
             with making.making(wb.store, job, wb.settings.releases, event(actor, "release.load", subject=name)) as made:
-                manifest = build_release(source, made.folder, name=name, synthetic=synthetic, progress=report)
+                before = _before(wb)
+                manifest = build_release(
+                    source,
+                    made.folder,
+                    name=name,
+                    synthetic=synthetic,
+                    options=options,
+                    parent=None if full else before,
+                    progress=part(report, 0.0, 0.9),
+                )
                 release_id = releases.release_id(manifest)
+                notes = None
+                if before is not None and before.id != release_id:
+                    notes = changes(before, made.folder, manifest, part(report, 0.9, 1.0))
                 made.event.payload["manifest_sha256"] = files.sha256_file(made.folder / releases.MANIFEST)
                 with made.publish("release", release_id, manifest) as write:
                     digest = write.event.after or ""
                     documents.set_state(write, State("release", "current", digest, None, "current", None, ""))
+                    if notes is not None:
+                        documents.put(write, "release_notes", f"not-{short(digest_document(notes))}", notes)
                     job.result_digest = digest
             releases.set_current(wb.settings.releases, release_id)
     return show_release(wb, actor, release_id)
+
+
+def _before(wb: Workbench) -> Release | None:
+    """Return the current release, if it can be opened; its files are checked one by one where they are used."""
+    try:
+        return releases.current(wb.settings.releases)
+    except Unavailable:
+        return None
 
 
 def list_releases(wb: Workbench, actor: Actor) -> list[ReleaseView]:
@@ -63,8 +109,9 @@ def list_releases(wb: Workbench, actor: Actor) -> list[ReleaseView]:
     with acting(wb, actor, "release.read"):
         with wb.store.read() as connection:
             known = documents.every(connection, "release")
+            notes = {note.body["release"]: note.body for note in documents.every(connection, "release_notes")}
         now = releases.pointer(wb.settings.releases)
-        return [_view(document, now) for document in known]
+        return [_view(document, now, notes.get(document.digest)) for document in known]
 
 
 def show_release(wb: Workbench, actor: Actor, ref: str) -> ReleaseView:
@@ -75,7 +122,7 @@ def show_release(wb: Workbench, actor: Actor, ref: str) -> ReleaseView:
     raise Refused("store.no_document", ref=ref)
 
 
-def _view(document: documents.Document, current: str | None) -> ReleaseView:
+def _view(document: documents.Document, current: str | None, notes: dict[str, Any] | None) -> ReleaseView:
     body = document.body
     return ReleaseView(
         id=document.id,
@@ -88,7 +135,15 @@ def _view(document: documents.Document, current: str | None) -> ReleaseView:
         observation_period_rule=body["observation_period_rule"],
         quality=body["quality"],
         sources=body["sources"],
+        intake=body["intake"],
+        era_rules=body.get("era_rules", {}),
+        changes=None if notes is None else _shown_changes(notes),
     )
+
+
+def _shown_changes(notes: dict[str, Any]) -> dict[str, Any]:
+    """Return release notes as people see them: numbers of persons are governed (None: too few to show)."""
+    return {**notes, "persons": {name: shown(count).value for name, count in notes["persons"].items()}}
 
 
 def verify_release(wb: Workbench, actor: Actor, ref: str) -> tuple[releases.Problem, ...]:

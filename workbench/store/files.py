@@ -126,14 +126,15 @@ def user_errors(place: Path) -> Generator[None]:
     except UserError:
         raise
     except Exception as error:
-        code = _code(error)
+        code = trouble(error)
         if code is None:
             raise
         raise Unavailable(code, place=str(place)) from error
 
 
-def _code(error: Exception) -> str | None:
-    """Return the code of an error: by its number, or by the system's words where a driver hides the number."""
+def trouble(error: Exception) -> str | None:
+    """Return the code of an error of the disk, else None: by its number, or by the system's words where a driver hides
+    the number."""
     numbers = {getattr(error, "errno", None)}
     text = str(error)
     if numbers & set(_FULL) or os.strerror(errno.ENOSPC) in text:
