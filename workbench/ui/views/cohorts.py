@@ -93,7 +93,7 @@ def _new(actor: Actor) -> None:
     shipped, own = st.columns(2, gap="large")
     with shipped:
         show(paragraph(t("cohorts_from_shipped"), "wb-quiet"))
-        known = reading.shipped()
+        known = reading.shipped_definitions()
         name = st.selectbox(
             t("cohorts_shipped"), sorted(known), index=None, placeholder=t("choose"), key="cohorts_shipped"
         )
