@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,11 +15,11 @@ from workbench.cli.audit import verdict_text
 from workbench.cli.common import Home, Json, give, language, number, progress_bar, settings_of, table, tell, words
 from workbench.cli.common import state as state_word
 from workbench.governance.legal_bases import legal_basis
-from workbench.kernel.errors import Refused
+from workbench.kernel.errors import InvalidInput, Refused
 from workbench.kernel.settings import Settings
 from workbench.services import demo as story
 from workbench.services.context import open_workbench
-from workbench.services.demo import Demo
+from workbench.services.demo import GIBLEED, Demo, Story
 from workbench.services.ports import check_free
 
 PORT = 8501
@@ -34,17 +35,25 @@ def register(app: typer.Typer) -> None:
 def demo(
     no_serve: Annotated[bool, typer.Option("--no-serve", help="Stop before the app is served.")] = False,
     port: Port = PORT,
+    hospital: Annotated[bool, typer.Option("--hospital", help="Use the synthetic French hospital.")] = False,
+    patients: Annotated[int | None, typer.Option("--patients", min=0, help="How many; 10,000 where not said.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Another hospital for each number.")] = None,
+    tables: Annotated[
+        Path | None,
+        typer.Option("--tables", help="Keep the hospital in this new folder: OMOP, vocabulary, its own CSV tables."),
+    ] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
     """Run the whole thread on simulated patients, then serve the app in which all of it can be seen."""
+    told = _story(hospital, patients, seed, tables)
     settings = settings_of(home)
     if not no_serve:
         check_free(port)
     wb = open_workbench(settings, create=True, demo=True)
     try:
         story.welcome(wb)
-        state = Demo(wb)
+        state = Demo(wb, told)
         for number, (name, step) in enumerate(story.STEPS.items(), 1):
             title = words(f"demo_{name}")
             if not as_json:
@@ -60,6 +69,19 @@ def demo(
         raise Refused("cli.demo_log_broken")
     if not no_serve:
         _serve(settings, port)
+
+
+def _story(hospital: bool, patients: int | None, seed: int | None, tables: Path | None) -> Story:
+    """Return what the demonstration is about; raises `cli.only_hospital` for an option that only the hospital has."""
+    given = {"patients": patients, "seed": seed, "into": tables}
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if not hospital and chosen:
+        raise InvalidInput("cli.only_hospital")
+    if not hospital:
+        return GIBLEED
+    from workbench.services.demo_hospital import hospital as tell  # noqa: PLC0415 - a quarter of a second to import
+
+    return tell(**chosen)
 
 
 def serve(port: Port = PORT, home: Home = None) -> None:

@@ -1,5 +1,7 @@
 """The demonstration: the whole thread on simulated patients, each step by the person whose step it is.
 
+It tells one of two stories: OHDSI's GiBleed (here), or the synthetic hospital (`demo_hospital.py`).
+
 Every step finds what an earlier run left and goes on from there, so that a second run completes a killed one. Keys
 come from a published seed: the same digests on any machine (docs/decisions/0004-demonstration-keys.md).
 """
@@ -7,7 +9,9 @@ come from a published seed: the same digests on any machine (docs/decisions/0004
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from workbench.cohorts.circe import read_definition
@@ -95,11 +99,33 @@ REQUEST: Mapping[str, Any] = {
 }
 
 
+def _gibleed(_wb: Workbench, _progress: Progress) -> AbstractContextManager[Path]:
+    return nullcontext(demo_source())
+
+
+@dataclass(frozen=True)
+class Story:
+    """What a demonstration is about: the release's name and source (a folder or file that is there as long as the
+    block runs), the folders of its shipped cohorts (none: those of GiBleed), protocol, request and study design (None:
+    the default one)."""
+
+    name: str
+    source: Callable[[Workbench, Progress], AbstractContextManager[Path]]
+    folders: tuple[str, ...]
+    protocol: Mapping[str, Any]
+    request: Mapping[str, Any]
+    design: Mapping[str, Any] | None = None
+
+
+GIBLEED = Story(NAME, _gibleed, (), PROTOCOL, REQUEST)
+
+
 @dataclass
 class Demo:
     """What the steps have made so far."""
 
     wb: Workbench
+    story: Story = GIBLEED
     release: ReleaseView | None = None
     cohorts: list[CohortView] = field(default_factory=list[CohortView])
     study: StudyView | None = None
@@ -128,27 +154,30 @@ def load(demo: Demo, progress: Progress) -> None:
     """Step 1: the simulated patients become a data release, unless it is here and sound."""
     steward = people.first_steward(demo.wb)
     for view in releases.list_releases(demo.wb, steward):
-        if view.name == NAME and view.current and not releases.verify_release(demo.wb, steward, view.id):
+        if view.name == demo.story.name and view.current and not releases.verify_release(demo.wb, steward, view.id):
             demo.release = view
             return
-    demo.release = releases.load_omop(demo.wb, steward, demo_source(), name=NAME, synthetic=True, progress=progress)
+    with demo.story.source(demo.wb, part(progress, 0, 0.4)) as source:
+        loading = part(progress, 0.4, 1)
+        name = demo.story.name
+        demo.release = releases.load_omop(demo.wb, steward, source, name=name, synthetic=True, progress=loading)
 
 
 def generate(demo: Demo, progress: Progress) -> None:
     """Step 2: the shipped cohorts, generated on the release by the researcher."""
-    definitions = {name: read_definition(path) for name, path in sorted(shipped().items())}
+    definitions = {name: read_definition(path) for name, path in sorted(shipped(*demo.story.folders).items())}
     demo.cohorts = cohorts.generate(demo.wb, demo.who("researcher"), definitions, progress)
 
 
 def ask(demo: Demo, progress: Progress) -> None:
     """Step 3: the study opened, a request filed, reviewed and approved by another person."""
     researcher, officer = demo.who("researcher"), demo.who("ethics")
-    study = studies.create_study(demo.wb, researcher, PROTOCOL)
-    progress(0.3, STUDY)
+    study = studies.create_study(demo.wb, researcher, demo.story.protocol)
+    progress(0.3, study.id)
     if study.state == "draft":
         reason = "Finalité d’intérêt public, données minimales, patients simulés."
-        study = studies.open_study(demo.wb, officer, STUDY, protocol_digest=study.digest, reason=reason)
-    request = requests.file_request(demo.wb, researcher, STUDY, REQUEST)
+        study = studies.open_study(demo.wb, officer, study.id, protocol_digest=study.digest, reason=reason)
+    request = requests.file_request(demo.wb, researcher, study.id, demo.story.request)
     progress(0.7, request.id)
     if request.state == "checked":
         reason = "Colonnes et période limitées au protocole ; le besoin de lignes est justifié."
@@ -167,7 +196,11 @@ def learn(demo: Demo, progress: Progress) -> None:
     assert demo.extract is not None
     wb, scientist, extract_id = demo.wb, demo.who("datascientist"), demo.extract.id
     known = [view for view in learning.list_features(wb, scientist) if view.extract == extract_id]
-    features = known[0] if known else learning.build_features(wb, scientist, extract_id, None, part(progress, 0, 0.2))
+    features = (
+        known[0]
+        if known
+        else learning.build_features(wb, scientist, extract_id, demo.story.design, part(progress, 0, 0.2))
+    )
     kinds: list[str] = features.design["models"]
     mine = [m for m in learning.list_models(wb, scientist) if m.manifest["features"] == features.digest]
     demo.features = features

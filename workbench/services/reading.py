@@ -12,12 +12,17 @@ from workbench.cohorts import draw as pictures
 from workbench.cohorts import sql as texts
 from workbench.cohorts.check import Warning as Question
 from workbench.cohorts.circe import Definition, read_definition
-from workbench.cohorts.shipped import shipped
+from workbench.cohorts.shipped import HOSPITAL, shipped
 from workbench.kernel.errors import InvalidInput, UserError
 from workbench.kernel.text import Lang
 from workbench.store import files
 
 DIALECTS: Mapping[str, str] = {"duckdb": "duckdb", "postgres": "postgres", "spark": "spark"}
+
+
+def shipped_definitions() -> dict[str, Path]:
+    """Return every definition that comes with the project, by name."""
+    return {**shipped(), **shipped(HOSPITAL)}
 
 
 def read_batch(paths: Iterable[Path]) -> tuple[dict[str, Definition], dict[str, UserError]]:
@@ -57,7 +62,7 @@ def read_one(path: Path) -> Definition:
 def _file(path: Path) -> Path:
     if path.is_file():
         return path
-    known = shipped()
+    known = shipped_definitions()
     if path.name in known:
         return known[path.name]
     raise InvalidInput("services.unknown_cohort_file", file=str(path), known=", ".join(sorted(known)))

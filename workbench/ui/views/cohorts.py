@@ -94,7 +94,7 @@ def _new(actor: Actor) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         show(paragraph(t("cohorts_from_shipped"), "wb-quiet"))
-        known = reading.shipped()
+        known = reading.shipped_definitions()
         name = st.selectbox(
             t("cohorts_shipped"), sorted(known), index=None, placeholder=t("choose"), key="cohorts_shipped"
         )
