@@ -102,6 +102,18 @@ EXACT = re.compile(r"(?<![0-9a-z])479(?![0-9a-z])")
 """The true number of persons, but not inside an id."""
 
 
+@pytest.mark.parametrize("verb", ["count", "attrition"])
+def test_counting_in_a_home_is_governed_and_keeps_nothing(demo_copy: Path, verb: str) -> None:
+    place = ("--home", str(demo_copy), "--as", "researcher")
+    stored = sorted((demo_copy / "cache").rglob("coh-*.parquet"))
+    told = workbench("cohort", verb, "gi_bleed", *place, cwd=demo_copy.parent).stdout
+    assert "480" in told
+    assert not EXACT.search(told)
+    found = json.loads(workbench("cohort", verb, "gi_bleed", "--json", *place, cwd=demo_copy.parent).stdout)
+    assert not EXACT.search(json.dumps(found))
+    assert sorted((demo_copy / "cache").rglob("coh-*.parquet")) == stored
+
+
 def test_generate_in_a_home_prints_governed_counts_only(demo_copy: Path) -> None:
     place = ("--home", str(demo_copy), "--as", "researcher")
     told = workbench("cohort", "generate", "gi_bleed", *place, cwd=demo_copy.parent).stdout

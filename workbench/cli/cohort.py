@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,7 +30,7 @@ from workbench.kernel.text import Lang
 from workbench.services import own_data, reading
 
 if TYPE_CHECKING:
-    from workbench.services.cohorts import CohortView
+    from workbench.services.cohorts import CohortView, Step
 
 app = typer.Typer(no_args_is_help=True, help="Cohort definitions (Circe JSON): generate, count, explain.")
 Files = Annotated[list[Path], typer.Argument(help="Circe JSON files or folders, or names of shipped cohorts.")]
@@ -77,6 +78,19 @@ def _in_home(
         return cohorts.generate(wb, actor, definitions, progress)
 
 
+def _counted_in_home(
+    home: Path | None, as_name: str | None, definitions: dict[str, Definition]
+) -> dict[str, tuple[Step, ...]]:
+    from workbench.services.counting import LiveCounter  # noqa: PLC0415 - one's own data needs no store
+
+    with opened(home, as_name) as (wb, actor):
+        counter = LiveCounter(wb)
+        try:
+            return {name: counter.count(actor, definition) for name, definition in definitions.items()}
+        finally:
+            counter.close()
+
+
 def _generate_own(
     database: str, engine: str, out: Path | None, definitions: Any, unreadable: dict[str, Any], as_json: bool
 ) -> int:
@@ -111,12 +125,16 @@ def count(
     """Count the persons and events of definitions: governed in the home, exact on your own --database."""
     definitions = reading.read_files(files)
     if database is None:
-        views = _in_home(home, as_name, definitions)
-        give(
-            as_json, [{"id": v.id, "digest": v.digest, "state": "generated", "persons": v.persons.value} for v in views]
-        )
+        steps = _counted_in_home(home, as_name, definitions)
+        digests = {name: definition.digest for name, definition in definitions.items()}
+        last = {name: rows[-1] for name, rows in steps.items()}
+        counted = [
+            {"id": name, "digest": digests[name], "state": "counted", "persons": row.persons.value}
+            for name, row in last.items()
+        ]
+        give(as_json, counted)
         if not as_json:
-            rows = [(v.name, shown(v.persons), shown(v.events)) for v in views]
+            rows = [(name, shown(row.persons), shown(row.events)) for name, row in last.items()]
             table((words("cohort"), words("persons"), words("events")), rows)
         return 0
     opened_engine = own_data.own_engine(database, engine)
@@ -138,11 +156,12 @@ def attrition(
     """Show who is lost at each step, in persons and events, and who would be in without each rule."""
     definitions = reading.read_files(files)
     if database is None:
-        views = _in_home(home, as_name, definitions)
-        give(as_json, [asdict(view) for view in views])
+        governed = _counted_in_home(home, as_name, definitions)
+        give(as_json, {name: [asdict(step) for step in rows] for name, rows in governed.items()})
         if not as_json:
-            for view in views:
-                show(view)
+            for name, rows in governed.items():
+                tell(f"\n{name}")
+                _governed(rows)
         return
     opened_engine = own_data.own_engine(database, engine)
     try:
@@ -225,9 +244,13 @@ def check(files: Files, as_json: Json = False, home: Home = None) -> int:  # noq
 
 def show(view: CohortView) -> None:
     """Print a cohort version: its sentence and its governed attrition."""
-    lang = language()
     tell(f"\n{view.id}  {view.title}")
-    tell(view.sentence[lang])
+    tell(view.sentence[language()])
+    _governed(view.attrition)
+
+
+def _governed(steps: Sequence[Step]) -> None:
+    lang = language()
     rows = [
         (
             step.label[lang],
@@ -235,7 +258,7 @@ def show(view: CohortView) -> None:
             shown(step.events),
             "–" if step.without is None else shown(step.without),
         )
-        for step in view.attrition
+        for step in steps
     ]
     table([words(name) for name in ("step", "persons", "events", "without")], rows)
 
