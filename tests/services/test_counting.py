@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -83,14 +83,27 @@ def test_a_dead_process_is_told_and_replaced(researcher: Actor, counter: LiveCou
 
 
 def test_a_count_can_be_stopped(researcher: Actor, counter: LiveCounter, nsaid: Definition) -> None:
-    def count_on() -> None:
-        while True:
-            counter.count(researcher, nsaid)
+    over = threading.Event()
 
-    threading.Timer(0.3, counter.stop).start()
-    with pytest.raises(Stopped):
-        count_on()
+    def keep_stopping() -> None:
+        while not over.wait(0.2):
+            counter.stop()
+
+    stopping = threading.Thread(target=keep_stopping)
+    stopping.start()
+    try:
+        with pytest.raises(Stopped):
+            for_ever(lambda: counter.count(researcher, nsaid))
+    finally:
+        over.set()
+        stopping.join()
     assert counter.count(researcher, nsaid)
+
+
+def for_ever(count: Callable[[], object]) -> None:
+    """Count until something is raised."""
+    while True:
+        count()
 
 
 def test_the_process_ends_with_who_asked(researcher: Actor, counter: LiveCounter, nsaid: Definition) -> None:

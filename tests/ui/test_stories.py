@@ -34,6 +34,22 @@ def _reads_a_cohort(visit: Visit) -> None:
     visit.shot("cohorte")
 
 
+def test_researcher_sees_the_count_move_with_a_rule(visit: Visit) -> None:
+    """Before anything is generated: governed numbers, and again without a rule."""
+    visit.sign_in(RESEARCHER)
+    visit.go("Cohortes")
+    visit.page.get_by_role("link", name="+ Nouvelle cohorte").click()
+    visit.page.get_by_role("combobox", name="Définition").click()
+    visit.page.get_by_role("option", name="celecoxib_without_prior_gi_bleed").click()
+    figure = visit.page.locator(".wb-figures dd").first
+    expect(figure).to_be_visible(timeout=60_000)
+    with_rule = figure.inner_text()
+    visit.shot("cohorte_comptee")
+    visit.page.locator("[data-testid=stCheckbox] label").first.click()
+    expect(figure).not_to_have_text(with_rule, timeout=60_000)
+    visit.shot("cohorte_comptee_sans_regle")
+
+
 def _files_a_request(visit: Visit) -> None:
     visit.go("Demandes et extraits")
     visit.page.get_by_role("link", name="+ Nouvelle demande").click()

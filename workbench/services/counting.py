@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Final
@@ -62,7 +63,11 @@ class LiveCounter:
         if process is None:
             return
         process.kill()
-        process.communicate()
+        for stream in (process.stdin, process.stdout):
+            assert stream is not None
+            with suppress(OSError):
+                stream.close()
+        process.wait()
 
     def _ask(self, release: Release, definition: Definition) -> list[dict[str, Any]]:
         self._stopped = False

@@ -11,7 +11,7 @@ from workbench.cohorts import diff as differences
 from workbench.cohorts import draw as pictures
 from workbench.cohorts import sql as texts
 from workbench.cohorts.check import Warning as Question
-from workbench.cohorts.circe import Definition, read_definition
+from workbench.cohorts.circe import Definition, read_definition, write_definition
 from workbench.cohorts.shipped import HOSPITAL, shipped
 from workbench.kernel.errors import InvalidInput, UserError
 from workbench.kernel.text import Lang
@@ -109,3 +109,19 @@ def write_picture(picture: str, out: Path) -> None:
 def check(definition: Definition) -> list[Question]:
     """Return what a careful reader would question in a definition."""
     return list(checks.check(definition))
+
+
+def rule_names(definition: Definition) -> list[str]:
+    """Return the names of a definition's inclusion rules, in order; a rule without a name has an empty one."""
+    return [rule.name for rule in definition.plan.rules]
+
+
+def with_rules(definition: Definition, kept: Iterable[int]) -> Definition:
+    """Return the definition with some of its inclusion rules only (by their place, from 0); the rest as it was."""
+    rules = definition.document["InclusionRules"]
+    return Definition({**definition.document, "InclusionRules": [rules[at] for at in kept]}, definition.name)
+
+
+def text_of(definition: Definition) -> str:
+    """Return a definition as Circe JSON."""
+    return write_definition(definition)

@@ -11,6 +11,7 @@ import streamlit as st
 
 from workbench.kernel.text import Lang, say
 from workbench.services.context import Workbench
+from workbench.services.counting import LiveCounter
 
 T = TypeVar("T")
 
@@ -25,6 +26,7 @@ class Serving:
 
 class _Held:
     now: Serving | None = None
+    counter: LiveCounter | None = None
 
 
 def start(serving: Serving) -> None:
@@ -42,6 +44,13 @@ def serving() -> Serving:
 def workbench() -> Workbench:
     """Return the open workbench."""
     return serving().workbench
+
+
+def counter() -> LiveCounter:
+    """Return what counts definitions while they are edited: one process for all pages, started by its first count."""
+    if _Held.counter is None:
+        _Held.counter = LiveCounter(workbench())
+    return _Held.counter
 
 
 def language_of(parameter: str | None) -> Lang:

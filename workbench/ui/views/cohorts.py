@@ -15,6 +15,7 @@ from workbench.ui.parts import work
 from workbench.ui.parts.errors import answering
 from workbench.ui.parts.funnel import funnel
 from workbench.ui.parts.listing import Entry, chooser
+from workbench.ui.parts.live import live_counts
 from workbench.ui.parts.markup import bullets, facts, figures, heading, join, paragraph, show, tag, whole_digest
 from workbench.ui.parts.shell import empty
 from workbench.ui.parts.timeline import timeline
@@ -123,5 +124,6 @@ def _preview(actor: Actor, name: str, text: str) -> None:
     questions = [question.text(lang()) for question in reading.check(definition)]
     if questions:
         show(paragraph(t("cohorts_questions")), bullets(questions))
+    chosen = live_counts(actor, definition)
     if st.button(t("cohorts_generate"), type="primary", disabled=work.is_under_way(SLOT, actor), key="cohorts_go"):
-        _generate(actor, name, text)
+        _generate(actor, name, reading.text_of(chosen))
