@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.cohorts.conftest import definition, rows_by_cohort
-from tests.cohorts.test_cohorts_circe_be import cases, sets_of
+from tests.cohorts.test_cohorts_circe_be import cases, sets_of, typed
 from tests.cohorts.test_cohorts_corpus import cases as corpus_cases
 from workbench.cohorts.reference import Database, interpret
 from workbench.cohorts.reference.groups import Index, World, events_of, holds
@@ -21,20 +21,6 @@ from workbench.kernel.errors import InvalidInput
 
 FOLDERS = ["phenotypes_00", "fuzz_00", "fuzz_01"]
 SAMPLE = 12
-
-
-def typed(tables: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
-    """A case's tables with lower-case names and real dates."""
-    return {
-        name: [{key.lower(): _value(key.lower(), value) for key, value in row.items()} for row in rows]
-        for name, rows in tables.items()
-    }
-
-
-def _value(column: str, value: Any) -> Any:
-    if value is not None and column.endswith("_date"):
-        return dt.date.fromisoformat(value[:10])
-    return value
 
 
 def test_cohorts_of_circe(shared: Path) -> None:

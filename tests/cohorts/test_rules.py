@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cohorts.rules import RULES, database, of_rule
-from tests.cohorts.small_cases import arrow
+from tests.cohorts.small_database import arrow
 from tests.engines.conftest import ENGINES, open_engine
 from tests.engines.servers import postgres_server
 from workbench.cohorts.circe import Definition
