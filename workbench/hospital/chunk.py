@@ -8,7 +8,7 @@ import numpy as np
 
 from workbench.hospital import coding
 from workbench.hospital.biology import measures
-from workbench.hospital.chance import Chance, Ints
+from workbench.hospital.chance import Chance, Flags, Ints
 from workbench.hospital.course import Course, course
 from workbench.hospital.days import END, NEVER
 from workbench.hospital.drugs import Drugs, drugs
@@ -23,7 +23,8 @@ from workbench.hospital.visits import Visits
 @dataclass(frozen=True)
 class Chunk:
     """Persons and their records. `owner` is the person id of each visit: a second identity's for the visit that was
-    registered under one. `twice` are the places of those persons, `twice_visit` of these visits."""
+    registered under one. `twice` are the places of those persons; `second_id` and `second_entry` are their second id
+    and its first day, for each person (0: none)."""
 
     who: People
     ill: Illness
@@ -38,7 +39,16 @@ class Chunk:
     flaws: Flaws
     owner: Ints
     twice: Ints
-    twice_visit: Ints
+    second_id: Ints
+    second_entry: Ints
+
+    @property
+    def identities(self) -> tuple[Ints, Flags]:
+        """The place of each identity's person, second ones right after the first, and whether it is a second."""
+        place = np.sort(np.concatenate([np.arange(len(self.who)), self.twice]))
+        again = np.zeros(len(place), dtype=np.bool_)
+        again[1:] = place[1:] == place[:-1]
+        return place, again
 
     @property
     def last_day(self) -> Ints:
@@ -62,6 +72,8 @@ def chunk(chance: Chance, first: int, last: int, total: int) -> Chunk:
     twice = np.flatnonzero(place >= 0)
     owner = who.id[visits.person].copy()
     owner[place[twice]] += total
+    second_id, second_entry = np.zeros((2, len(who)), dtype=np.int64)
+    second_id[twice], second_entry[twice] = who.id[twice] + total, visits.start[place[twice]]
     return Chunk(
         who,
         ill,
@@ -76,7 +88,8 @@ def chunk(chance: Chance, first: int, last: int, total: int) -> Chunk:
         flaws(chance, who, visits, told.death, measured, ordered),
         owner,
         twice,
-        place[twice],
+        second_id,
+        second_entry,
     )
 
 

@@ -41,13 +41,18 @@ _POSTPONED: Final = ((day("2020-03-16"), day("2020-05-11"), 0.35), (day("2020-10
 """Planned care put off in the first two waves of COVID-19: first day, last day, what was left of it."""
 
 
+def workday(days: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return days, those of a weekend moved to the Monday or Tuesday after."""
+    return days + np.where((days + 3) % 7 >= 5, 2, 0)  # 1970-01-01 was a Thursday
+
+
 @cache
 def busy(season: str, kind: str) -> NDArray[np.int64]:
     """Return the cumulated events from the first day to each day of the period, for a rate of one event a year on
     average over the period, in millionths. `season`: a profile of motifs.toml or `covid`; `kind`: of visit."""
     weights = np.array(_daily(season), dtype=np.float64)
     week = np.array(_WEEK[kind], dtype=np.float64)
-    weekdays = (np.arange(LENGTH) + START + 3) % 7  # 1970-01-01 was a Thursday
+    weekdays = (np.arange(LENGTH) + START + 3) % 7
     weights *= week[weekdays]
     if season == "programme":
         for first, last, share in _POSTPONED:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from workbench.hospital.biology import METHODS, Measures
-from workbench.hospital.chance import Chance, Flags, Ints
+from workbench.hospital.chance import Chance, Flags, Ints, Tags
 from workbench.hospital.days import END, EXTRACTED, NEVER
 from workbench.hospital.drugs import Drugs
 from workbench.hospital.pathways import products
@@ -18,7 +18,8 @@ from workbench.hospital.visits import Visits, first_of
 KINDS: Final = ("future_date", "before_birth", "after_death", "unknown_concept", "unknown_visit", "repeated_row")
 _SHARE: Final = 0.0002
 """Of all measurements, how many have each kind of error."""
-_WRONG_VALUES: Final = ("TEMP", "POIDS", "TAILLE", "K")
+_LIMITS: Final = {"TEMP": 100, "POIDS": 300, "TAILLE": 250, "K": 15}
+"""Above which a value cannot be; only what lands there is made wrong, so that every one can be found."""
 _DUPLICATES: Final = 0.012
 _MOVED: Final = ("traumatisme_urgences", "urgences_diverses", "consultation_ophtalmo", "gastro_enterite")
 """Reasons of the visits for which somebody was registered a second time."""
@@ -69,15 +70,15 @@ def flaws(chance: Chance, who: People, visits: Visits, death: Ints, measures: Me
     return Flaws(Measures(**columns), kind[order] == 3, kind[order] == 4, backwards, counts)
 
 
-def _tags(chance: Chance, visits: Visits, measures: Measures) -> np.ndarray:
+def _tags(chance: Chance, visits: Visits, measures: Measures) -> Tags:
     number = (measures.day - visits.start[measures.visit]) * 1440 + measures.minute
     return chance.tags("measurement", visits.tag[measures.visit], number * len(METHODS) + measures.method)
 
 
-def _wrong(chance: Chance, measures: Measures, tag: np.ndarray) -> Flags:
+def _wrong(chance: Chance, measures: Measures, tag: Tags) -> Flags:
     """Say which values lost their decimal point: ten times too high."""
-    able = np.array([row["code"] in _WRONG_VALUES for row in METHODS])[measures.method]
-    return able & chance.happens("wrong value", tag, 0.0015)
+    limit = np.array([_LIMITS.get(row["code"], 10**9) * 1000 for row in METHODS])[measures.method]
+    return (measures.value * 10 > limit) & chance.happens("wrong value", tag, 0.0015)
 
 
 def _reversed(chance: Chance, visits: Visits, drugs: Drugs) -> Flags:

@@ -89,13 +89,13 @@ def known_death(chunk: Chunk, extraction: int) -> Ints:
 
 
 def _persons(chunk: Chunk, extraction: int, period: int) -> dict[str, dict[str, Any]]:
-    who, twice = chunk.who, chunk.twice
+    who = chunk.who
     death = known_death(chunk, extraction)
-    place = np.concatenate([np.arange(len(who)), twice])
-    identity = np.concatenate([who.id, chunk.owner[chunk.twice_visit]])
+    place, again = chunk.identities
+    identity = np.where(again, chunk.second_id[place], who.id[place])
     birth = who.birth[place].astype("datetime64[D]")
     month = birth.astype("datetime64[M]")
-    start = np.concatenate([who.entry, chunk.visits.start[chunk.twice_visit]])
+    start = np.where(again, chunk.second_entry[place], who.entry[place])
     zero = constant(0, len(place))
     person = {
         "person_id": identity,

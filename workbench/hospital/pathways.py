@@ -11,7 +11,7 @@ import numpy as np
 
 from workbench.hospital.chance import Chance, Flags, Ints
 from workbench.hospital.data import cancers, diseases, planted, rows
-from workbench.hospital.days import END, NEVER, day
+from workbench.hospital.days import END, NEVER, day, workday
 from workbench.hospital.illness import Illness
 from workbench.hospital.people import People
 from workbench.hospital.planted import indication
@@ -74,6 +74,7 @@ def diabetes(chance: Chance, who: People, ill: Illness) -> Diabetes:
         who.entry + PRIOR + chance.below("metformin", who.tag, 1500),
         np.maximum(onset + chance.below("lag", who.tag, 60), who.entry + PRIOR),
     )
+    start = workday(start)
     new = patient & ~long_since & (start <= last)
     first = np.where(patient & long_since, who.entry, np.where(new, start, NEVER))
     second = _second(chance, who, first, last)
@@ -98,7 +99,7 @@ def diabetes(chance: Chance, who: People, ill: Illness) -> Diabetes:
 def _second(chance: Chance, who: People, first: Ints, last: Ints) -> Ints:
     """The day of the second drug: long enough after the first, and a year before the end, to be followed."""
     earliest = np.maximum(first + 420, _GLIFLOZINS)
-    start = earliest + chance.below("second", who.tag, 700)
+    start = workday(earliest + chance.below("second", who.tag, 700))
     asked = chance.happens("second drug", who.tag, 0.72)
     return np.where(asked & (first < NEVER) & (start <= np.minimum(last, END - 366)), start, NEVER)
 

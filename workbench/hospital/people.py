@@ -9,7 +9,7 @@ import numpy as np
 
 from workbench.hospital.chance import SD, Chance, Flags, Ints, Tags
 from workbench.hospital.data import rows
-from workbench.hospital.days import END, LENGTH, NEVER, START, busy
+from workbench.hospital.days import END, LENGTH, NEVER, START, busy, workday
 
 _NEWBORNS: Final = 0.11
 """Of every second person, how many are newborns; the person before is then the mother."""
@@ -62,7 +62,7 @@ def people(chance: Chance, first: int, last: int, total: int) -> People:
     entry = np.where(
         mother, np.maximum(born_on - 30 - chance.below("pregnancy", tags, 200), START), _entry(chance, tags)
     )
-    entry = np.where(newborn, born_on, entry)
+    entry = np.where(newborn, born_on, workday(entry))
     female = np.where(newborn, chance.happens("girl", tags, 0.488), chance.happens("female", tags, women)) | mother
     weights = [float(row["poids"]) for row in rows("communes")]
     return People(

@@ -93,9 +93,8 @@ def _times(minutes: Ints) -> pl.Series:
 def _patients(chance: Chance, chunk: Chunk, extraction: int) -> pl.DataFrame:
     """Names are invented, and the numbers are none: a real one has neither month 00 nor the key 00."""
     who = chunk.who
-    place = np.concatenate([np.arange(len(who)), chunk.twice])
-    again = np.arange(len(place)) >= len(who)
-    identity = np.concatenate([who.id, chunk.owner[chunk.twice_visit]])
+    place, again = chunk.identities
+    identity = np.where(again, chunk.second_id[place], who.id[place])
     names = [row["nom"] for row in rows("noms") if row["nom"]]
     first = {sex: [row[f"prenom_{sex}"] for row in rows("noms") if row[f"prenom_{sex}"]] for sex in "fm"}
     family = chance.below("family name", (who.id[place] + who.id[place] % 2).astype(np.uint64), len(names))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from workbench.hospital.chance import MICRO, Chance, Flags, Ints, Tags, lognormal
 from workbench.hospital.data import cancers, reasons
-from workbench.hospital.days import END, LENGTH, NEVER, START, busy
+from workbench.hospital.days import END, LENGTH, NEVER, START, busy, workday
 from workbench.hospital.illness import Illness, band
 from workbench.hospital.people import People
 
@@ -193,7 +193,7 @@ def _sessions(
     reason = stream.split(" ", maxsplit=1)[0]
     given = chance.happens(stream, who.tag[here], facts["part"])
     first = since + chance.below(f"first {stream}", who.tag[here], 25)
-    first -= np.where((first + 3) % 7 >= 5, 2, 0)  # no session on the weekend
+    first = workday(first)
     owner, number = repeated(np.where(given, facts["cycles"], 0))
     step = (
         number * facts["intervalle"] if facts["intervalle"] > 1 else number + (number + (first[owner] + 3) % 7) // 5 * 2
