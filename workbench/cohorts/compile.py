@@ -18,6 +18,7 @@ from workbench.cohorts.survey import BITS, survey
 from workbench.engines import sql
 from workbench.engines.base import Step
 from workbench.engines.sql import Expr
+from workbench.kernel.collecting import collecting_later
 from workbench.vocabulary import concept_sets
 
 INDEX = ("person_id", "event_id", "start_date", "end_date", "visit_occurrence_id", "op_start_date", "op_end_date")
@@ -53,6 +54,11 @@ class Script:
 
 def compile_batch(plans: Mapping[str, Plan]) -> Script:
     """Return the script of a batch of plans. Raises TypeError where a tree is not portable: a bug of ours."""
+    with collecting_later():
+        return _compiled(plans)
+
+
+def _compiled(plans: Mapping[str, Plan]) -> Script:
     found = survey(plans.values())
     workshop = Workshop(found)
     cohorts = {name: cohort_script(workshop, plan, f"d{at}") for at, (name, plan) in enumerate(plans.items())}

@@ -16,6 +16,7 @@ from workbench.cohorts.plan import Exclude, Plan
 from workbench.cohorts.requirements import check_tables
 from workbench.engines import sql
 from workbench.engines.base import Engine
+from workbench.kernel.collecting import collecting_later
 from workbench.kernel.errors import Stopped, UserError
 from workbench.kernel.progress import Progress, part, silent
 
@@ -66,6 +67,13 @@ def generate(
     still run. Raises Stopped where `progress` or the engine was told
     to stop, Unavailable where the engine fails on what all definitions share.
     """
+    with collecting_later():
+        return _generated(engine, definitions, progress, exclude, explain)
+
+
+def _generated(
+    engine: Engine, definitions: Mapping[str, Definition], progress: Progress, exclude: pa.Table | None, explain: bool
+) -> Generated:
     plans, failed = plans_of(engine, definitions, exclude)
     script = compile_batch(plans)
     tables: dict[str, pa.Table] = {}
