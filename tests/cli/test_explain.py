@@ -1,4 +1,4 @@
-"""`cohort why` and `cohort draw` as a person types them."""
+"""`cohort why`, `cohort draw` and `cohort check` as a person types them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import workbench
+from tests.conftest import ROOT, workbench
 from workbench.intake.omop import demo_source, load_omop
 
 RULES = "celecoxib_without_prior_gi_bleed"
@@ -66,3 +66,20 @@ def test_a_timeline_is_printed_or_written_whole(tmp_path: Path) -> None:
         assert (refused.returncode, (tmp_path / wrong).exists()) == (2, False)
         assert "Nothing was written." in refused.stderr
     assert workbench("cohort", "draw", RULES, "--lang", "de", cwd=tmp_path, check=False).returncode == 2
+
+
+def test_questions_and_hints_on_paper_and_on_data(own: Path, demo_copy: Path, tmp_path: Path) -> None:
+    clean = workbench("cohort", "check", RULES, cwd=tmp_path)
+    assert (clean.returncode, clean.stdout.strip()) == (0, f"{RULES}: nothing to question.")
+    document = json.loads((ROOT / f"cohorts/{RULES}.json").read_text("utf-8"))
+    document["PrimaryCriteria"]["ObservationWindow"]["PriorDays"] = 90_000
+    (tmp_path / "long.json").write_text(json.dumps(document))
+    told = workbench("cohort", "check", "long.json", cwd=tmp_path, check=False)
+    assert told.returncode == 0
+    assert "worth knowing: 90000 days of observation are required" in told.stdout
+    on_data = workbench("cohort", "check", "long.json", "--database", str(own), "--json", cwd=tmp_path, check=False)
+    asked = {each["code"]: each for each in json.loads(on_data.stdout)["warnings"]["long"]}
+    assert (on_data.returncode, asked["observation_unreachable"]["level"]) == (1, "question")
+    place = ("--release", "--home", str(demo_copy), "--as", "researcher", "--json")
+    here = workbench("cohort", "check", "long.json", *place, cwd=tmp_path, check=False)
+    assert [each["code"] for each in json.loads(here.stdout)["warnings"]["long"]] == ["prior_long"]

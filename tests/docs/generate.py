@@ -13,13 +13,14 @@ import typer
 
 from tests.conftest import ROOT
 from workbench.cli.main import app
+from workbench.cohorts.check_reading import HINTS
 from workbench.governance.actors import Role
 from workbench.governance.deliverable import deliverable
 from workbench.governance.legal_bases import field_label, legal_bases
 from workbench.governance.lifecycle import LIFE_CYCLES, Kind, mermaid
 from workbench.governance.policy import ALLOWED
 from workbench.governance.sensitive import sensitive_classes
-from workbench.kernel.text import say
+from workbench.kernel.text import Lang, catalogue, say
 
 DOCS = ROOT / "docs"
 PART = re.compile(r"(<!-- generated: (?P<name>[a-z_]+) -->\n).*?(<!-- end of (?P=name) -->)", re.DOTALL)
@@ -70,6 +71,19 @@ def _option_help(parameter: Any) -> str:
 
 def _one_line(text: str | None) -> str:
     return " ".join((text or "").split())
+
+
+def questions(lang: Lang) -> Callable[[], str]:
+    """Return what draws the table of what `cohort check` asks, by code, in a language."""
+
+    def drawn() -> str:
+        prefix, words = "cohort.check_", catalogue(lang)["text"]
+        heads = {"fr": ["code", "niveau", "mots"], "en": ["code", "level", "words"]}[lang]
+        levels = {"fr": ("question", "à savoir"), "en": ("question", "worth knowing")}[lang]
+        codes = sorted(key.removeprefix(prefix) for key in words if key.startswith(prefix))
+        return _table(heads, [[f"`{code}`", levels[code in HINTS], words[f"{prefix}{code}"]] for code in codes])
+
+    return drawn
 
 
 def roles() -> str:
@@ -134,6 +148,8 @@ def _table(heads: list[str], rows: list[list[str]]) -> str:
 
 PARTS: Mapping[str, Callable[[], str]] = {
     "command_line": command_line,
+    "questions": questions("en"),
+    "questions_fr": questions("fr"),
     "roles": roles,
     "study_life_cycle": diagram("study"),
     "request_life_cycle": diagram("request"),

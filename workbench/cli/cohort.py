@@ -226,22 +226,6 @@ def diff(
     give(as_json, {"id": "diff", "state": state, "changes": lines}, *lines)
 
 
-@app.command("check")
-def check(files: Files, as_json: Json = False, home: Home = None) -> int:  # noqa: ARG001 - every verb takes --home
-    """Name what a careful reader would question; exit 1 where there is anything."""
-    found = {name: reading.check(one) for name, one in reading.read_files(files).items()}
-    lang = language()
-    report = {name: [{"path": w.path, "code": w.code, "text": w.text(lang)} for w in ws] for name, ws in found.items()}
-    give(as_json, {"id": "check", "state": "questions" if any(found.values()) else "clean", "warnings": report})
-    if not as_json:
-        for name, warnings in report.items():
-            for warning in warnings:
-                tell(f"{name} {warning['path']}: {warning['text']}")
-            if not warnings:
-                tell(f"{name}: {words('nothing_to_question')}")
-    return 1 if any(found.values()) else 0
-
-
 def show(view: CohortView) -> None:
     """Print a cohort version: its sentence and its governed attrition."""
     tell(f"\n{view.id}  {view.title}")

@@ -1,4 +1,4 @@
-"""`workbench cohort why`, `draw`: what a definition does, seen person by person and drawn."""
+"""`workbench cohort check`, `draw`, `why`: a definition questioned, drawn, and seen through one person."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.cli.cohort import Database, Engine, app
-from workbench.cli.common import As, Home, Json, give, language, opened, words
+from workbench.cli.cohort import Database, Engine, Files, app
+from workbench.cli.common import As, Home, Json, give, language, opened, tell, words
 from workbench.kernel.text import Lang
 from workbench.services import own_data, reading
 
 if TYPE_CHECKING:
+    from workbench.cohorts.check_reading import Question
+    from workbench.cohorts.circe import Definition
     from workbench.cohorts.why_words import Explanation
 
 Language = Annotated[str, typer.Option("--lang", help="fr or en.")]
@@ -22,6 +24,52 @@ Language = Annotated[str, typer.Option("--lang", help="fr or en.")]
 def chosen(lang: str) -> Lang:
     """Return the language asked for, else the terminal's; raises `own.language_unknown`."""
     return reading.language(lang) if lang else language()
+
+
+@app.command("check")
+def check(
+    files: Files,
+    database: Database = None,
+    engine: Engine = "duckdb",
+    release: Annotated[bool, typer.Option("--release", help="Also against the home's current vocabulary.")] = False,
+    home: Home = None,
+    as_name: As = None,
+    as_json: Json = False,
+) -> int:
+    """Name what a careful reader would question, and what is worth knowing; exit 1 where there is a question."""
+    found = _questions(reading.read_files(files), database, engine, (home, as_name) if release else None)
+    lang = language()
+    report = {
+        name: [{"path": q.path, "code": q.code, "level": q.level, "text": q.text(lang)} for q in questions]
+        for name, questions in found.items()
+    }
+    asked = any(question.level == "question" for questions in found.values() for question in questions)
+    give(as_json, {"id": "check", "state": "questions" if asked else "clean", "warnings": report})
+    if not as_json:
+        for name, questions in found.items():
+            for question in questions:
+                tell(words(f"check_{question.level}", name=name, path=question.path, text=question.text(lang)))
+            if not questions:
+                tell(f"{name}: {words('nothing_to_question')}")
+    return 1 if asked else 0
+
+
+def _questions(
+    definitions: dict[str, Definition], database: str | None, engine: str, place: tuple[Path | None, str | None] | None
+) -> dict[str, list[Question]]:
+    """Ask the document alone, one's own data, or the vocabulary of a home's current release."""
+    if database is not None:
+        opened_engine = own_data.own_engine(database, engine)
+        try:
+            return {name: own_data.check_own(opened_engine, one) for name, one in definitions.items()}
+        finally:
+            opened_engine.close()
+    if place is not None:
+        from workbench.services import cohorts  # noqa: PLC0415 - needs a store, for --release only
+
+        with opened(*place) as (wb, actor):
+            return cohorts.check_here(wb, actor, definitions)
+    return {name: reading.check(one) for name, one in definitions.items()}
 
 
 @app.command("why")

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.cohorts.attrition import AttritionRow
+from workbench.cohorts.check_data import check_data
+from workbench.cohorts.check_reading import Question
 from workbench.cohorts.circe import Definition, read_definition
 from workbench.cohorts.describe import describe
 from workbench.cohorts.generate import generate as run
@@ -177,6 +179,19 @@ def _cached(path: Path) -> pa.Table | None:
         return pq.read_table(path)
     except (OSError, pa.ArrowException):  # absent or damaged: a cache can be lost at any time
         return None
+
+
+def check_here(wb: Workbench, actor: Actor, definitions: Mapping[str, Definition]) -> dict[str, list[Question]]:
+    """Return the questions about definitions on the current release: its vocabulary, which is public; no person's row.
+
+    That no event has a code is a count of persons, so it is not told here.
+    """
+    with acting(wb, actor, "cohort.generate"):
+        engine = DuckDBEngine.over_parquet(dict(current_release(wb).tables))
+        try:
+            return {name: check_data(engine, definition) for name, definition in definitions.items()}
+        finally:
+            engine.close()
 
 
 def list_cohorts(wb: Workbench, actor: Actor) -> list[CohortView]:

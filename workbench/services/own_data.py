@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
@@ -18,6 +19,9 @@ from workbench.kernel.errors import InvalidInput, Refused, Unavailable, UserErro
 from workbench.kernel.progress import Progress, silent
 from workbench.kernel.settings import load_settings
 from workbench.store import files
+
+if TYPE_CHECKING:
+    from workbench.cohorts.check_reading import Question
 
 HOME_MARKS = ("app.sqlite", "load.lock", "master.key")
 """Files that tell a home or a key folder, whoever named it how."""
@@ -138,6 +142,13 @@ def count_own(engine: Engine, definitions: Mapping[str, Definition]) -> OwnRows:
 def attrition_own(engine: Engine, definition: Definition) -> list[AttritionRow]:
     """Return a definition's exact attrition."""
     return list(attrition(engine, definition))
+
+
+def check_own(engine: Engine, definition: Definition) -> list[Question]:
+    """Return the questions about a definition on one's own data: its vocabulary and its events."""
+    from workbench.cohorts.check_data import check_data  # noqa: PLC0415 - a batch does not need it
+
+    return check_data(engine, definition, events=True)
 
 
 def _counted(made: Generated) -> OwnRows:

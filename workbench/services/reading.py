@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from workbench.cohorts import check as checks
 from workbench.cohorts import describe as sentences
-from workbench.cohorts import diff as differences
-from workbench.cohorts import draw as pictures
 from workbench.cohorts import sql as texts
-from workbench.cohorts.check import Warning as Question
 from workbench.cohorts.circe import Definition, read_definition, write_definition
 from workbench.cohorts.shipped import HOSPITAL, shipped
 from workbench.kernel.errors import InvalidInput, UserError
 from workbench.kernel.text import Lang
 from workbench.store import files
+
+if TYPE_CHECKING:
+    from workbench.cohorts.check_reading import Question
 
 DIALECTS: Mapping[str, str] = {"duckdb": "duckdb", "postgres": "postgres", "spark": "spark"}
 
@@ -91,11 +91,15 @@ def sql(definition: Definition, dialect: str) -> str:
 
 def diff(before: Definition, after: Definition, lang: Lang) -> list[str]:
     """Return what changed between two definitions, one sentence a change, or one that says that nothing did."""
+    from workbench.cohorts import diff as differences  # noqa: PLC0415 - a batch needs none of these
+
     return differences.diff(before, after, lang)
 
 
 def draw(definition: Definition, lang: Lang, *, ident: str = "timeline") -> str:
     """Return a definition's timeline as SVG; `ident` names it within a page."""
+    from workbench.cohorts import draw as pictures  # noqa: PLC0415
+
     return pictures.draw(definition, lang, ident=ident)
 
 
@@ -108,7 +112,9 @@ def write_picture(picture: str, out: Path) -> None:
 
 def check(definition: Definition) -> list[Question]:
     """Return what a careful reader would question in a definition."""
-    return list(checks.check(definition))
+    from workbench.cohorts import check as checks  # noqa: PLC0415
+
+    return checks.check(definition)
 
 
 def rule_names(definition: Definition) -> list[str]:

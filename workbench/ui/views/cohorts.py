@@ -121,9 +121,11 @@ def _preview(actor: Actor, name: str, text: str) -> None:
     definition = reading.read_definition(text, name=name)
     show(paragraph(reading.describe(definition, lang()), "wb-sentence"))
     timeline(text, name)
-    questions = [question.text(lang()) for question in reading.check(definition)]
-    if questions:
-        show(paragraph(t("cohorts_questions")), bullets(questions))
+    asked = reading.check(definition)
+    for level in ("question", "hint"):
+        texts = [question.text(lang()) for question in asked if question.level == level]
+        if texts:
+            show(paragraph(t("cohorts_questions" if level == "question" else "cohorts_hints")), bullets(texts))
     chosen = live_counts(actor, definition)
     if st.button(t("cohorts_generate"), type="primary", disabled=work.is_under_way(SLOT, actor), key="cohorts_go"):
         _generate(actor, name, reading.text_of(chosen))

@@ -1,0 +1,147 @@
+"""Questions about definitions: each is raised where it should be, and not where it nearly should."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from tests.cohorts.check_cases import CASES, USED, Case, entry, item, items, made, match, rule, rules
+from tests.cohorts.conftest import BLEED, concept_set
+from workbench.cohorts.check import check
+from workbench.cohorts.check_data import check_data
+from workbench.cohorts.check_reading import HINTS
+from workbench.cohorts.circe import Definition, read_definition
+from workbench.cohorts.shipped import shipped
+from workbench.engines.duckdb import DuckDBEngine
+from workbench.kernel.text import LANGS, catalogue
+
+TODAY = date(2030, 1, 1)
+DATA_CODES = {
+    "concept_unknown", "set_resolves_nothing", "set_without_events", "exclusion_idle", "observation_unreachable",
+}  # fmt: skip
+PREFIX = "cohort.check_"
+
+
+def asked(definition: Definition) -> set[tuple[str, str]]:
+    return {(question.code, question.path) for question in check(definition, today=TODAY)}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.code)
+def test_each_question_and_its_near_miss(case: Case) -> None:
+    assert (case.code, case.path) in asked(made(case.asks))
+    assert case.code not in {code for code, _ in asked(made(case.near))}
+
+
+def test_every_question_has_a_case_and_words() -> None:
+    codes = {case.code for case in CASES} | DATA_CODES
+    for lang in LANGS:
+        words = {key.removeprefix(PREFIX) for key in catalogue(lang)["text"] if key.startswith(PREFIX)}
+        assert words == codes
+    assert codes >= HINTS
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.code)
+def test_words_are_whole_in_both_languages(case: Case) -> None:
+    for question in check(made(case.asks), today=TODAY):
+        texts = [question.text(lang) for lang in LANGS]
+        assert all(text and "{" not in text for text in texts)
+        assert texts[0] != texts[1]
+
+
+def test_shipped_definitions_raise_no_question() -> None:
+    for name, path in shipped().items():
+        found = check(read_definition(path))
+        assert [question.code for question in found if question.level == "question"] == [], name
+
+
+def test_questions_stand_in_the_order_of_the_document() -> None:
+    change = {**items(item(1), item(1, INVALID_REASON="D")), **entry(Gender=[], Age={"Value": 0, "Op": "gte"})}
+    found = [question.code for question in check(made(change), today=TODAY)]
+    assert found == [
+        "all_until_observation_ends", "concepts_empty", "range_idle", "concept_twice", "concept_invalid",
+    ]  # fmt: skip
+
+
+def test_a_definition_that_cannot_be_run_is_still_read() -> None:
+    broken = Definition({"PrimaryCriteria": 3, "ConceptSets": [concept_set(0, 1)]})
+    assert {"cannot_run", "set_unused"} <= {question.code for question in check(broken)}
+
+
+def test_library(shared: Path) -> None:
+    """Definitions that people use: few questions, none that calls a definition impossible."""
+    files = sorted((shared / "data/circe/phenotype_library").glob("*.json"))[::10]
+    counts = Counter(
+        question.code for file in files for question in check(read_definition(file)) if question.level == "question"
+    )
+    never = {"contradiction", "excludes_everybody", "window_empty", "group_impossible", "range_empty"}
+    assert not never & set(counts)
+    assert sum(counts.values()) < len(files)
+
+
+@pytest.mark.long
+def test_no_definition_of_any_corpus_breaks_a_check(shared: Path) -> None:
+    folder = shared / "data/circe"
+    for file in [*folder.glob("phenotype_library/*.json"), *folder.glob("fuzz_0*/definitions/*.json")]:
+        for question in check(read_definition(file)):
+            assert question.path.startswith("$"), file
+            assert all(question.text(lang) for lang in LANGS), file
+
+
+@pytest.fixture
+def data(patients: dict[str, Path]) -> Iterator[DuckDBEngine]:
+    with DuckDBEngine.over_parquet(patients, threads=2) as engine:
+        yield engine
+
+
+def found(engine: DuckDBEngine, change: dict[str, object], *, events: bool = True) -> set[tuple[str, str]]:
+    questions = check_data(engine, made(change), events=events, today=TODAY)
+    return {(question.code, question.path) for question in questions}
+
+
+SET = "$.ConceptSets[0]"
+ENTRY = "$.PrimaryCriteria.CriteriaList[0].ConditionOccurrence.CodesetId"
+ON_DATA = [
+    ("concept_unknown", f"{SET}.expression.items[1]", items(item(192671), item(999_999_999)), items(item(192671))),
+    ("set_resolves_nothing", SET, items(item(999_999_999)), items(item(192671))),
+    ("set_without_events", ENTRY, items(item(1118084)), items(item(192671))),
+    ("exclusion_idle", f"{SET}.expression.items[1]", items(item(192671), item(80180, True)),
+     items(item(192671), item(192671, True, False))),
+    ("observation_unreachable", "$.PrimaryCriteria.ObservationWindow", {"ObservationWindow": {"PriorDays": 90_000}},
+     {"ObservationWindow": {"PriorDays": 3650}}),
+    ("domain_wrong", ENTRY, items(item(1118084)), items(item(192671, DOMAIN_ID="Drug"))),
+    ("not_standard", f"{SET}.expression.items[0]", items(item(35208414, descendants=False)),
+     items(item(192671, STANDARD_CONCEPT="N"))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "path", "asks", "near"), ON_DATA, ids=[row[0] for row in ON_DATA])
+def test_questions_about_the_data(
+    data: DuckDBEngine, code: str, path: str, asks: dict[str, object], near: dict[str, object]
+) -> None:
+    assert (code, path) in found(data, asks)
+    assert code not in {each for each, _ in found(data, near)}
+
+
+def test_without_leave_nothing_is_told_of_persons(data: DuckDBEngine) -> None:
+    change = {**items(item(1118084)), "ObservationWindow": {"PriorDays": 90_000}}
+    codes = {code for code, _ in found(data, change, events=False)}
+    assert not codes & {"set_without_events", "observation_unreachable"}
+    assert "domain_wrong" in codes
+
+
+def test_every_shipped_definition_fits_the_simulated_patients(data: DuckDBEngine) -> None:
+    for name, path in shipped().items():
+        questions = check_data(data, read_definition(path), events=True)
+        assert [question.code for question in questions if question.level == "question"] == [], name
+
+
+def test_same_questions_for_equal_text() -> None:
+    change = rules(rule(match(BLEED, -365, 0, 0, 0)), USED)
+    once, again = (check(made(change), today=TODAY) for _ in range(2))
+    assert once == again
+    assert json.dumps([question.text("fr") for question in once])
