@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from workbench.cli import release_text
-from workbench.cli.common import As, Home, Json, give, progress_bar, settings_of, words
+from workbench.cli.common import As, Home, Json, give, language, opened, progress_bar, settings_of, words
 from workbench.kernel.errors import InvalidInput
+from workbench.kernel.text import say
 
 if TYPE_CHECKING:
     from workbench.governance.actors import Actor
@@ -80,6 +82,47 @@ def load(wb: Workbench, actor: Actor, source: str, **choices: Any) -> ReleaseVie
 
     with progress_bar(words("loading", name=choices["name"] or releases.name_of(source))) as progress:
         return releases.load_omop(wb, actor, source, progress=progress, **choices)
+
+
+@app.command("athena")
+def athena(
+    download: Annotated[Path, typer.Argument(help="The folder or the .zip of an Athena vocabulary download.")],
+    own_map: Annotated[
+        Path | None,
+        typer.Option("--source-to-concept-map", help="A hospital's own map of source codes (CSV, as the OMOP table)."),
+    ] = None,
+    accept_gaps: Annotated[
+        bool, typer.Option("--accept-gaps", help="Load it although it lacks concepts that the data use.")
+    ] = False,
+    name: Annotated[str, typer.Option("--name", help="The new release's name (else the current one's).")] = "",
+    home: Home = None,
+    as_name: As = None,
+    as_json: Json = False,
+) -> None:
+    """Load a vocabulary: a new release with the records of the current one, unchanged, and this vocabulary.
+
+    A hospital's own concepts (ids above 2,000,000,000) stay where the download does not bring their vocabulary again.
+    A download that holds own concepts only (CIM-10, CCAM, BDPM, …) is added to the vocabulary that is there.
+    """
+    from workbench.services import concepts, vocabularies  # noqa: PLC0415 - help needs none of it
+
+    with opened(home, as_name) as (wb, actor):
+        with progress_bar(words("loading", name=name or download.stem)) as progress:
+            made = vocabularies.load_athena(
+                wb,
+                actor,
+                download,
+                name=name or None,
+                source_to_concept_map=own_map,
+                accept_gaps=accept_gaps,
+                progress=progress,
+            )
+        with progress_bar(say("vocabulary.indexing", language())) as progress:
+            concepts.prepare(wb, actor, progress)
+    view = made.release
+    give(as_json, {"id": view.id, "digest": view.digest, "state": "current", **asdict(made)})
+    if not as_json:
+        release_text.show_vocabulary(made)
 
 
 def _day(text: str) -> str | None:

@@ -16,7 +16,8 @@ from workbench.kernel.errors import Stopped, UserError
 
 HELP = "Cohorts over OMOP data, governed extracts, traceable models; every step in an audit log."
 VERBS: Mapping[str, str] = {
-    "audit": "audit", "cohort": "cohort", "demo": "demo", "serve": "demo", "doctor": "doctor", "extract": "extract",
+    "audit": "audit", "cohort": "cohort", "concepts": "concepts", "demo": "demo", "serve": "demo", "doctor": "doctor",
+    "extract": "extract",
     "features": "model", "jobs": "jobs", "load": "load", "model": "model", "releases": "releases", "study": "study",
     "trace": "trace", "user": "users",
 }  # fmt: skip

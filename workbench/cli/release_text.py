@@ -10,6 +10,7 @@ from workbench.kernel.text import say
 
 if TYPE_CHECKING:
     from workbench.services.releases import ReleaseView
+    from workbench.services.vocabularies import LoadedVocabulary
 
 FEW = 6
 
@@ -25,6 +26,21 @@ def show(view: ReleaseView) -> None:
     for line in (*_left(view), *_notices(view), *_quality(view), *_rules(view)):
         tell(line)
     _changes(view)
+
+
+def show_vocabulary(made: LoadedVocabulary) -> None:
+    """Print what a vocabulary brought, what of it was set aside, and what it lacks."""
+    view = made.release
+    tell(words("release", id=view.id, name=view.name, digest=view.digest))
+    tell(words("vocabulary", version=made.version or "–", concepts=number(made.concepts)))
+    for each in made.set_aside:
+        reason = say(f"intake.reason_{each['reason']}", language())
+        tell(words("vocabulary_aside", **{**each, "rows": number(each["rows"]), "reason": reason}))
+    for each in made.unfound:
+        counts = {"rows": number(each["rows"]), "concepts": number(each["concepts"])}
+        tell(words("vocabulary_unfound", **{**each, **counts}))
+    for line in _notices(view):
+        tell(line)
 
 
 def _set_aside(view: ReleaseView) -> None:

@@ -78,7 +78,7 @@ def notices(
     connection: Any, opened: Source, files: Mapping[str, Path], extracted_on: str | None
 ) -> list[dict[str, Any]]:
     """Return the notices of a load: code and facts."""
-    found = [*_versions(connection, opened, files), *_vocabulary(connection, files), *_encodings(opened)]
+    found = [*_versions(connection, opened, files), *of_vocabulary(connection, files), *of_encodings(opened)]
     if extracted_on is None:
         found += _after_release(connection, files)
     return found
@@ -94,7 +94,7 @@ def _versions(connection: Any, opened: Source, files: Mapping[str, Path]) -> Ite
         yield {"code": "cdm_version_disagrees", "stated": str(stated), "by_names": by_names}
 
 
-def _vocabulary(connection: Any, files: Mapping[str, Path]) -> Iterator[dict[str, Any]]:
+def of_vocabulary(connection: Any, files: Mapping[str, Path]) -> Iterator[dict[str, Any]]:
     """Yield where a vocabulary does not fit: another version than stated, or records of concepts that it lacks."""
     own, stated = _own_vocabulary(connection, files), _stated(connection, files, "vocabulary_version")
     if own and stated and own != stated:
@@ -127,7 +127,8 @@ def _unknown(connection: Any, files: Mapping[str, Path], name: str, concept: str
     return _pair(connection, query)
 
 
-def _encodings(opened: Source) -> Iterator[dict[str, Any]]:
+def of_encodings(opened: Source) -> Iterator[dict[str, Any]]:
+    """Yield the files of a source that are not UTF-8, and as what they were read."""
     for each in opened.origin:
         if each.get("encoding", "utf-8") != "utf-8":
             yield {"code": "encoding", "file": each["name"], "encoding": each["encoding"]}

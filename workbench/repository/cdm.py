@@ -135,3 +135,9 @@ REFERRED: frozenset[str] = frozenset(
     field.references for table in TABLES.values() for field in table.fields if field.references
 )
 """The tables that others refer to by their key: two rows of one key there leave open which one is meant."""
+
+VOCABULARY: tuple[str, ...] = (
+    "concept", "concept_ancestor", "concept_class", "concept_relationship", "concept_synonym", "domain",
+    "drug_strength", "relationship", "source_to_concept_map", "vocabulary",
+)  # fmt: skip
+"""The tables of the vocabulary: they hold concepts, and no row of them belongs to a person."""

@@ -12,7 +12,7 @@ from workbench.governance.disclosure import shown
 from workbench.intake.changes import changes
 from workbench.intake.omop import Options, name_of
 from workbench.intake.omop import load_omop as build_release
-from workbench.kernel.digest import digest_document, short
+from workbench.kernel.digest import digest_document, digest_manifest, short
 from workbench.kernel.errors import Refused, Unavailable
 from workbench.kernel.progress import Progress, part, silent
 from workbench.repository import releases
@@ -22,8 +22,16 @@ from workbench.store import documents, files, making
 from workbench.store.documents import State
 
 __all__ = [
-    "Options", "ReleaseView", "current_release", "list_releases", "load_omop", "name_of", "show_release",
-    "verified_release", "verify_release",
+    "Options",
+    "ReleaseView",
+    "current_release",
+    "list_releases",
+    "load_omop",
+    "name_of",
+    "publish",
+    "show_release",
+    "verified_release",
+    "verify_release",
 ]  # fmt: skip
 
 
@@ -81,19 +89,28 @@ def load_omop(
                     parent=None if full else before,
                     progress=part(report, 0.0, 0.9),
                 )
-                release_id = releases.release_id(manifest)
-                notes = None
-                if before is not None and before.id != release_id:
-                    notes = changes(before, made.folder, manifest, part(report, 0.9, 1.0))
-                made.event.payload["manifest_sha256"] = files.sha256_file(made.folder / releases.MANIFEST)
-                with made.publish("release", release_id, manifest) as write:
-                    digest = write.event.after or ""
-                    documents.set_state(write, State("release", "current", digest, None, "current", None, ""))
-                    if notes is not None:
-                        documents.put(write, "release_notes", f"not-{short(digest_document(notes))}", notes)
-                    job.result_digest = digest
+                release_id = publish(made, before, manifest, part(report, 0.9, 1.0))
+                job.result_digest = digest_manifest(manifest)
             releases.set_current(wb.settings.releases, release_id)
     return show_release(wb, actor, release_id)
+
+
+def publish(made: making.Making, before: Release | None, manifest: dict[str, Any], progress: Progress) -> str:
+    """List a release that was made aside as the current one, with what changed against the one before; return its id.
+
+    The file `current` is the caller's to write, once the transaction is over.
+    """
+    release_id = releases.release_id(manifest)
+    notes = None
+    if before is not None and before.id != release_id:
+        notes = changes(before, made.folder, manifest, progress)
+    made.event.payload["manifest_sha256"] = files.sha256_file(made.folder / releases.MANIFEST)
+    with made.publish("release", release_id, manifest) as write:
+        digest = write.event.after or ""
+        documents.set_state(write, State("release", "current", digest, None, "current", None, ""))
+        if notes is not None:
+            documents.put(write, "release_notes", f"not-{short(digest_document(notes))}", notes)
+    return release_id
 
 
 def _before(wb: Workbench) -> Release | None:

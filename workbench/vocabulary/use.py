@@ -1,0 +1,91 @@
+"""How often each concept stands in each column of a release: one pass a column, all tables in one result.
+
+`crowd` bounds the persons behind a number from below, so that a small group is never shown. Each person falls into one
+of 64 classes by a hash of the id; a concept's crowd is how many classes occur. Two classes are two persons, so at least
+`crowd` persons are behind it. Counting the persons themselves would cost a sort of every table; a bit for each class
+costs one operation a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from sqlglot import exp
+
+SCHEMA = pa.schema(
+    [
+        ("table_name", pa.string()),
+        ("column_name", pa.string()),
+        ("concept_id", pa.int64()),
+        ("records", pa.int64()),
+        ("crowd", pa.int64()),
+    ]
+)
+"""One row for each concept of each column; `concept_id` is null for the rows without a value, `crowd` where the table's
+rows belong to nobody."""
+
+
+OWN = 2_000_000_000
+"""Ids of concepts above this are a hospital's own (OMOP's convention)."""
+
+DERIVED = ("condition_era", "dose_era", "drug_era")
+"""Tables made of the records of others: what they hold is not counted twice."""
+
+
+@dataclass(frozen=True)
+class Used:
+    """A table whose columns `columns` hold concepts; `person` says whether its rows belong to persons."""
+
+    table: str
+    path: Path
+    columns: Sequence[str]
+    person: bool
+
+
+def count_use(connection: Any, tables: Iterable[Used]) -> pa.Table:
+    """Return the records of every concept in every column (`SCHEMA`), sorted by its first three columns."""
+    with connection.cursor() as cursor:
+        parts = [cursor.sql(_query(each).sql("duckdb")).to_arrow_table() for each in tables if each.columns]
+    whole = pa.concat_tables([part.cast(SCHEMA) for part in parts]) if parts else SCHEMA.empty_table()
+    keys = [("table_name", "ascending"), ("column_name", "ascending"), ("concept_id", "ascending")]
+    return whole.sort_by(keys)
+
+
+def crowd_of(person: exp.Condition) -> exp.Condition:
+    """Return the aggregate that bounds from below how many persons are behind a group of rows (0 to 64)."""
+    one = exp.Cast(this=exp.Literal.number(1), to=exp.DataType.build("UBIGINT", dialect="duckdb"))
+    place = exp.Mod(this=_call("hash", person), expression=exp.Literal.number(64))
+    return _call("bit_count", _call("bit_or", exp.BitwiseLeftShift(this=one, expression=exp.Paren(this=place))))
+
+
+def _query(used: Used) -> exp.Query:
+    """Return one query a table: a group by for each column, which reads that column and the person only."""
+    parts = [_column(used, name) for name in used.columns]
+    result: exp.Query = parts[0]
+    for part in parts[1:]:
+        result = exp.Union(this=result, expression=part, distinct=False)
+    return result
+
+
+def _column(used: Used, name: str) -> exp.Select:
+    value = exp.column(exp.to_identifier(name, quoted=True))
+    person = exp.column(exp.to_identifier("person_id", quoted=True))
+    nobody = exp.Cast(this=exp.Null(), to=exp.DataType.build("BIGINT", dialect="duckdb"))
+    columns = {
+        "table_name": exp.Literal.string(used.table),
+        "column_name": exp.Literal.string(name),
+        "concept_id": value,
+        "records": _call("count"),
+        "crowd": crowd_of(person) if used.person else nobody,
+    }
+    source = exp.Table(this=_call("read_parquet", exp.Literal.string(str(used.path))))
+    selected = [exp.Alias(this=node, alias=exp.to_identifier(key)) for key, node in columns.items()]
+    return exp.Select(expressions=selected).from_(source, copy=False).group_by(value, copy=False)
+
+
+def _call(name: str, *arguments: exp.Condition) -> exp.Condition:
+    return exp.Anonymous(this=name, expressions=list(arguments))
