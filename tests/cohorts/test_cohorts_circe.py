@@ -11,7 +11,7 @@ import pytest
 from tests.cohorts.conftest import BLEED, definition
 from workbench.cohorts.circe import read_definition, write_definition
 from workbench.cohorts.shipped import shipped
-from workbench.kernel.errors import InvalidInput, Unavailable
+from workbench.kernel.errors import InvalidInput
 
 
 @pytest.mark.parametrize("name", sorted(shipped()))
@@ -43,80 +43,12 @@ def test_equal_meaning_is_an_equal_plan() -> None:
     assert read_definition(definition(words)).plan == read_definition(definition(BLEED)).plan
 
 
-RULE = {
-    "Type": "ALL",
-    "CriteriaList": [],
-    "DemographicCriteriaList": [{"Age": {"Value": 1, "Op": "gte"}}],
-    "Groups": [],
-}
-WRONG: list[tuple[str, str, str]] = [
-    ("cohort.malformed", "", '{"PrimaryCriteria": '),
-    ("cohort.member_twice", "", '{"Title": "a", "Title": "b"}'),
-    ("cohort.wrong_value", "$", "[]"),
-    ("cohort.member_missing", "$.PrimaryCriteria", "{}"),
-    ("cohort.member_missing", "$.PrimaryCriteria.CriteriaList[0]", definition()),
-    ("cohort.unknown_criteria", "$.PrimaryCriteria.CriteriaList[0].Dream", definition({"Dream": {}})),
-    (
-        "cohort.set_missing",
-        "$.PrimaryCriteria.CriteriaList[0].ConditionOccurrence.CodesetId",
-        definition({"ConditionOccurrence": {"CodesetId": 7}}),
-    ),
-    (
-        "cohort.bad_date",
-        "$.PrimaryCriteria.CriteriaList[0].ConditionOccurrence.OccurrenceStartDate.Value",
-        definition({"ConditionOccurrence": {"OccurrenceStartDate": {"Value": "2020-02-30", "Op": "gt"}}}),
-    ),
-    ("cohort.bad_date", "$.CensorWindow.StartDate", definition(BLEED, CensorWindow={"StartDate": "soon"})),
-    (
-        "cohort.wrong_value",
-        "$.PrimaryCriteria.CriteriaList[0].ConditionOccurrence.Age.Op",
-        definition({"ConditionOccurrence": {"Age": {"Value": 1, "Op": "about"}}}),
-    ),
-    (
-        "cohort.wrong_value",
-        "$.InclusionRules[0].expression.Type",
-        definition(BLEED, InclusionRules=[{"name": "r", "expression": {**RULE, "Type": "SOME"}}]),
-    ),
-    (
-        "cohort.wrong_value",
-        "$.PrimaryCriteria.ObservationWindow.PriorDays",
-        definition(BLEED).replace('"PriorDays": 0', '"PriorDays": "many"'),
-    ),
-]
-
-
-@pytest.mark.parametrize(("code", "path", "text"), WRONG)
-def test_what_is_wrong_is_named_with_its_path(code: str, path: str, text: str) -> None:
-    with pytest.raises(InvalidInput) as caught:
-        read_definition(text)
-    assert caught.value.code == code
-    assert caught.value.facts.get("path", "") == path
-    for lang in ("fr", "en"):
-        assert str(caught.value.text(lang))
-
-
 def test_what_cannot_be_run_is_read_and_refused_by_the_plan() -> None:
     read = read_definition(definition(BLEED, EndStrategy={"Whenever": {}}))
     with pytest.raises(InvalidInput) as caught:
         _ = read.plan
     assert caught.value.code == "cohort.not_supported"
     assert caught.value.facts["path"] == "$.EndStrategy.Whenever"
-
-
-def test_a_missing_file_is_an_answer(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable):
-        read_definition(tmp_path / "none.json")
-
-
-def test_a_document_of_another_encoding_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "latin.json").write_bytes('{"Title": "hémorragie"}'.encode("latin-1"))
-    with pytest.raises(InvalidInput):
-        read_definition(tmp_path / "latin.json")
-
-
-def test_deep_nesting_is_refused_without_a_crash() -> None:
-    with pytest.raises(InvalidInput):
-        read_definition("[" * 100_000)
 
 
 def test_digest_follows_meaning_not_layout() -> None:

@@ -51,9 +51,9 @@ def test_one_cohort_a_concept(rule: dict[str, Any], expected: list[tuple[int, in
     ("rule", "code", "path"),
     [
         ({}, "cohort.member_missing", "$.domains"),
-        ({"domains": []}, "cohort.wrong_value", "$.domains"),
+        ({"domains": []}, "cohort.member_missing", "$.domains[0]"),
         ({"domains": ["weather"]}, "cohort.wrong_value", "$.domains[0]"),
-        ({"domains": "drug"}, "cohort.wrong_value", "$.domains"),
+        ({"domains": "drug"}, "cohort.not_list", "$.domains"),
         ({"domains": ["drug"], "occurrenceType": "LAST"}, "cohort.wrong_value", "$.occurrencetype"),
     ],
 )

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from workbench.cohorts.document import Part
 from workbench.cohorts.domains import CRITERIA_TYPES, DOMAINS, IGNORED
 from workbench.cohorts.lower import lower
+from workbench.cohorts.parse import parse
 from workbench.cohorts.plan import Plan
 from workbench.kernel.digest import digest_document
 from workbench.kernel.errors import InvalidInput, Unavailable
@@ -73,7 +74,7 @@ def read_definition(source: str | Path, *, name: str | None = None) -> Definitio
     are read; `Definition.plan` raises for them. Raises Unavailable where the file cannot be read.
     """
     label = name or (source.stem if isinstance(source, Path) else "cohort")
-    definition = Definition(_parse(_content(source), label), label)
+    definition = Definition(parse(_content(source), label), label)
     try:
         _ = definition.plan
     except InvalidInput as error:
@@ -96,31 +97,6 @@ def _content(source: str | Path) -> str:
         raise Unavailable("cohort.file_unreadable", name=source.name) from None
     except UnicodeDecodeError as error:
         raise InvalidInput("cohort.malformed", name=source.name, line=1, column=error.start + 1) from None
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse a member that is there twice: readers would disagree on which one counts."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [key for key, _ in pairs]
-        raise InvalidInput("cohort.member_twice", name=next(key for key in names if names.count(key) > 1))
-    return found
-
-
-def _constant(word: str) -> float:
-    raise InvalidInput("cohort.wrong_value", path=word, expected="a finite number")
-
-
-def _parse(content: str, name: str) -> dict[str, Any]:
-    try:
-        document = json.loads(content, object_pairs_hook=_once, parse_constant=_constant)
-    except json.JSONDecodeError as error:
-        raise InvalidInput("cohort.malformed", name=name, line=error.lineno, column=error.colno) from None
-    except RecursionError:
-        raise InvalidInput("cohort.malformed", name=name, line=1, column=1) from None
-    if not isinstance(document, dict):
-        raise Part(document).wrong("an object")
-    return cast("dict[str, Any]", document)
 
 
 def _unknown(root: Part) -> Iterator[str]:

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from decimal import ROUND_HALF_UP, Decimal
-from typing import Any, cast
+from decimal import ROUND_HALF_UP, Decimal, localcontext
+from typing import Any, Literal, cast
 
 from workbench.kernel.errors import InvalidInput
 
+MOST_EXACT = 2**53 - 1
+"""The largest whole number that every reader of JSON keeps as it is (RFC 8785): concept ids are below it."""
+_EVER = 700_000
+"""Days, some 1,900 years: windows and offsets reach no further, so that no engine leaves its calendar."""
+_VAST = Decimal(10) ** 30
+"""Beyond all that is measured; engines hold numbers of this size and four decimals."""
 _TRUE, _FALSE = frozenset({"true", "True", "TRUE"}), frozenset({"false", "False", "FALSE", "", "null"})
 
 
@@ -46,8 +52,10 @@ class Part:
         if self.value is None:
             return
         if not self._is(list):
-            raise self.wrong("a list")
+            raise self.not_a("list")
         for place, value in enumerate(cast("list[Any]", self.value)):
+            if value is None:
+                raise InvalidInput("cohort.member_missing", path=f"{self.path}[{place}]")
             yield Part(value, f"{self.path}[{place}]")
 
     def members(self) -> Iterator[Part]:
@@ -58,7 +66,7 @@ class Part:
 
     def _object(self) -> dict[str, Any]:
         if not self._is(dict):
-            raise self.wrong("an object")
+            raise self.not_a("object")
         return cast("dict[str, Any]", self.value)
 
     def _is(self, kind: type) -> bool:
@@ -73,24 +81,32 @@ class Part:
     def number(self) -> Decimal:
         """Return a number; texts of digits count, as in ATLAS."""
         if isinstance(self.value, bool) or not isinstance(self.value, int | float | str):
-            raise self.wrong("a number")
+            raise self.not_a("number")
         try:
             found = Decimal(str(self.value).strip())
         except ArithmeticError:
-            raise self.wrong("a number") from None
+            raise self.not_a("number") from None
         if not found.is_finite():
-            raise self.wrong("a number")
-        return found
+            raise self.not_a("number")
+        return min(max(found, -_VAST), _VAST)
 
-    def whole(self, default: int | None = None) -> int:
-        """Return a whole number, cut towards zero; the default where absent."""
+    def whole(self, default: int | None = None, most: int = 2**31 - 1) -> int:
+        """Return a whole number, cut towards zero; the default where absent. Beyond `most` it is refused."""
         if self.value is None and default is not None:
             return default
-        return int(self.number())
+        found = int(self.number())
+        if abs(found) > most:
+            raise InvalidInput("cohort.not_whole", path=self.path, most=most)
+        return found
+
+    def days(self, default: int | None = None) -> int:
+        """Return a number of days. More than any life, or any calendar, holds are as many as it holds."""
+        return min(max(self.whole(default), -_EVER), _EVER)
 
     def decimal(self) -> Decimal:
         """Return a number with four decimals, halves away from zero, as Circe writes them."""
-        return self.number().quantize(Decimal("0.0001"), ROUND_HALF_UP)
+        with localcontext(prec=50):
+            return self.number().quantize(Decimal("0.0001"), ROUND_HALF_UP)
 
     def flag(self) -> bool:
         """Return a yes or no; absent is no."""
@@ -98,17 +114,23 @@ class Part:
             return False
         if isinstance(self.value, bool | int):
             return bool(self.value)
-        if self.value in _TRUE:
+        if isinstance(self.value, str) and self.value in _TRUE:
             return True
-        if self.value in _FALSE:
+        if isinstance(self.value, str) and self.value in _FALSE:
             return False
-        raise self.wrong("true or false")
+        raise self.not_a("flag")
 
     def text(self) -> str:
         """Return a text."""
-        if not isinstance(self.value, str):
-            raise self.wrong("a text")
+        if not isinstance(self.value, str) or "\0" in self.value:
+            raise self.not_a("text")
         return self.value
+
+    def label(self) -> str:
+        """Return a name that people gave: a text, or what else has but one way to be written; empty where absent."""
+        if self.value is None:
+            return ""
+        return str(self.value) if isinstance(self.value, bool | int | float) else self.text()
 
     def day(self) -> date:
         """Return a date written YYYY-MM-DD (months and days may lack their zero)."""
@@ -119,9 +141,13 @@ class Part:
         except ValueError:
             raise InvalidInput("cohort.bad_date", path=self.path, value=str(self.value)) from None
 
-    def wrong(self, expected: str) -> InvalidInput:
+    def not_a(self, kind: Literal["object", "list", "number", "flag", "text"]) -> InvalidInput:
         """Return the error that this value is not of the expected kind."""
-        return InvalidInput("cohort.wrong_value", path=self.path, expected=expected)
+        return InvalidInput(f"cohort.not_{kind}", path=self.path)
+
+    def wrong(self, *expected: str) -> InvalidInput:
+        """Return the error that this is none of the words of Circe that can stand here."""
+        return InvalidInput("cohort.wrong_value", path=self.path, expected=", ".join(expected))
 
     def unsupported(self, feature: str) -> InvalidInput:
         """Return the error that we cannot run this part (and so run nothing of it)."""

@@ -36,13 +36,13 @@ def lower(document: Mapping[str, Any]) -> Plan:
     root = Part(document)
     sets = Sets.read(root.get("ConceptSets"))
     additional = root.get("AdditionalCriteria")
-    pad = root.get("CollapseSettings").get("EraPad").whole(0)
+    pad = root.get("CollapseSettings").get("EraPad").days(0)
     return Plan(
         entry=_entry(root.need("PrimaryCriteria"), sets),
         additional=_group(additional, sets) if additional else None,
         qualified=_limit(root.get("QualifiedLimit")),
         rules=tuple(
-            Rule(str(rule.get("name").value or ""), _group(rule.need("expression"), sets))
+            Rule(rule.get("name").label(), _group(rule.need("expression"), sets))
             for rule in root.get("InclusionRules").each()
         ),
         limit=_limit(root.get("ExpressionLimit")),
@@ -69,7 +69,7 @@ def _entry(part: Part, sets: Sets) -> Entry:
         raise InvalidInput("cohort.member_missing", path=f"{part.path}.CriteriaList[0]")
     window = part.get("ObservationWindow")
     limit = part.get("PrimaryCriteriaLimit")
-    return Entry(found, window.get("PriorDays").whole(0), window.get("PostDays").whole(0), _limit(limit))
+    return Entry(found, window.get("PriorDays").days(0), window.get("PostDays").days(0), _limit(limit))
 
 
 def _events(part: Part, sets: Sets) -> Any:
@@ -80,7 +80,7 @@ def _group(part: Part, sets: Sets) -> Group:
     kind = part.need("Type")
     word = kind.text().upper()
     if word not in _GROUPS:
-        raise kind.wrong("ALL, ANY, AT_LEAST or AT_MOST")
+        raise kind.wrong(*_GROUPS)
     members = (
         *(_match(each, sets) for each in part.get("CriteriaList").each()),
         *(demographics(each, sets) for each in part.get("DemographicCriteriaList").each()),
@@ -95,10 +95,10 @@ def _match(part: Part, sets: Sets) -> Match:
     occurrence = part.need("Occurrence")
     kind = occurrence.get("Type").whole(0)
     if kind not in _OCCURRENCE:
-        raise occurrence.get("Type").wrong("0, 1 or 2")
+        raise occurrence.get("Type").wrong(*map(str, _OCCURRENCE))
     count = occurrence.get("Count")
     if count.whole(0) < 0:
-        raise count.wrong("a count of zero or more")
+        raise InvalidInput("cohort.count_negative", path=count.path)
     windows = [_window(part.need("StartWindow"), event_end=False)]
     if part.get("EndWindow"):
         windows.append(_window(part.get("EndWindow"), event_end=True))
@@ -135,24 +135,28 @@ def _window(part: Part, event_end: bool) -> Window:
 def _bound(part: Part) -> Bound:
     coefficient = part.get("Coeff").whole(0)
     days = part.get("Days")
-    return Bound(coefficient * days.whole() if days else None, coefficient == -1)
+    if not days:
+        return Bound(None, coefficient == -1)
+    return Bound(Part(coefficient * days.days(), days.path).days(), coefficient == -1)
 
 
 def _exit(part: Part, sets: Sets) -> Exit:
     offset, era = part.get("DateOffset"), part.get("CustomEra")
+    if offset and era:
+        raise InvalidInput("cohort.two_strategies", path=part.path)
     if offset:
         field = offset.need("DateField").text()
         if field not in ("StartDate", "EndDate"):
-            raise offset.get("DateField").wrong("StartDate or EndDate")
-        return Offset("end" if field == "EndDate" else "start", offset.get("Offset").whole(0))
+            raise offset.get("DateField").wrong("StartDate", "EndDate")
+        return Offset("end" if field == "EndDate" else "start", offset.get("Offset").days(0))
     if era:
         drugs = era.need("DrugCodesetId")
         supply = era.get("DaysSupplyOverride")
         return DrugEra(
             sets.find(drugs),
-            era.get("GapDays").whole(0),
-            era.get("Offset").whole(0),
-            supply.whole() if supply else None,
+            era.get("GapDays").days(0),
+            era.get("Offset").days(0),
+            supply.days() if supply else None,
             label=sets.label(drugs),
             path=part.path,
         )

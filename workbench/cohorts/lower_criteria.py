@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from workbench.cohorts.document import Part
+from workbench.cohorts.document import MOST_EXACT, Part
 from workbench.cohorts.domains import CRITERIA_TYPES, DOMAINS, Attribute, Domain
 from workbench.cohorts.plan import (
     Abnormal,
@@ -61,7 +61,7 @@ class Sets:
                 raise InvalidInput("cohort.set_twice", path=each.path, id=key)
             items = tuple(_item(item) for item in each.get("expression").get("items").each())
             found[key] = ConceptSet(items)
-            names[key] = " ".join(str(each.get("name").value or key).split())
+            names[key] = " ".join((each.get("name").label() or str(key)).split())
         return cls(found, names)
 
     def find(self, part: Part) -> ConceptSet:
@@ -79,13 +79,15 @@ class Sets:
 def _item(part: Part) -> Item:
     concept = part.need("concept").need("CONCEPT_ID")
     flags = (part.get(member).flag() for member in ("isExcluded", "includeDescendants", "includeMapped"))
-    return Item(concept.whole(), *flags)
+    return Item(concept.whole(most=MOST_EXACT), *flags)
 
 
 def events(part: Part, sets: Sets, group: Callable[[Part, Sets], Group]) -> Events:
     """Return the events of one criterion `{TYPE: {…}}`."""
     criteria = [each for each in part.members() if each.name in CRITERIA_TYPES]
-    if len(criteria) != 1:
+    if len(criteria) > 1:
+        raise InvalidInput("cohort.two_criteria", path=part.path, names=", ".join(each.name for each in criteria))
+    if not criteria:
         for each in part.members():
             raise InvalidInput("cohort.unknown_criteria", path=each.path, name=each.name)
         raise InvalidInput("cohort.member_missing", path=part.path)
@@ -124,12 +126,12 @@ def _adjust(part: Part, spec: Domain) -> Adjust | None:
         word = part.get(member)
         # A null is no start: Circe then takes the end.
         key = word.value if word else "END_DATE" if part.holds(member) else default
-        if key not in words:
-            raise word.wrong("START_DATE or END_DATE")
+        if not isinstance(key, str | int) or key not in words:
+            raise word.wrong("START_DATE", "END_DATE")
         sides.append(cast("Literal['start', 'end']", words[key]))
     if spec.criteria == "Death":  # Circe starts from the death and ends from the day after, whatever is asked
         sides = ["start", "end"]
-    return Adjust(sides[0], part.get("StartOffset").whole(0), sides[1], part.get("EndOffset").whole(0))
+    return Adjust(sides[0], part.get("StartOffset").days(0), sides[1], part.get("EndOffset").days(0))
 
 
 def demographics(part: Part, sets: Sets) -> Demographics:
@@ -170,8 +172,8 @@ def _concepts(part: Part, where: str, negated: bool) -> list[Test]:
     parts = list(part.each())
     if not parts:
         return []
-    ids = tuple(sorted({each.need("CONCEPT_ID").whole() for each in parts}))
-    names = (str(each.get("CONCEPT_NAME").value or each.get("CONCEPT_ID").value) for each in parts)
+    ids = tuple(sorted({each.need("CONCEPT_ID").whole(most=MOST_EXACT) for each in parts}))
+    names = (each.get("CONCEPT_NAME").label() or each.get("CONCEPT_ID").label() for each in parts)
     label = ", ".join(dict.fromkeys(names))
     return [InSet(where, ConceptSet(tuple(Item(concept) for concept in ids), literal=True), negated, label=label)]
 
@@ -180,7 +182,7 @@ def _text(part: Part, where: str) -> TextTest:
     word = part.need("Op").text()
     place = word.removeprefix("!")
     if place not in _PLACES:
-        raise part.get("Op").wrong(", ".join(_PLACES))
+        raise part.get("Op").wrong(*(f"{no}{op}" for no in ("", "!") for op in _PLACES))
     # A filter without its text is one for the word "null" in Circe; its rows are the rows to give. So are those of a
     # quote after backslashes: they are gone.
     words = re.sub(r"\\*'", "'", part.get("Text").text()) if part.get("Text") else "null"
@@ -190,7 +192,7 @@ def _text(part: Part, where: str) -> TextTest:
 def _range(part: Part, attribute: Attribute) -> Compare:
     word = part.need("Op").text()
     if word not in _OPERATORS:
-        raise part.get("Op").wrong(", ".join(_OPERATORS))
+        raise part.get("Op").wrong(*_OPERATORS)
     ends = [part.need("Value")] + ([part.need("Extent")] if word.endswith("bt") else [])
     match attribute.kind:
         case "date":

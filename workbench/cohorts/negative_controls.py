@@ -45,11 +45,11 @@ class OutcomeRule:
         occurrence = root.get("occurrencetype")
         kind = occurrence.text().upper() if occurrence else "ALL"
         if kind not in ("ALL", "FIRST"):
-            raise occurrence.wrong("ALL or FIRST")
+            raise occurrence.wrong("ALL", "FIRST")
         descendants = root.get("detectondescendants")
         domains = tuple(_domain(each) for each in root.need("domains").each())
         if not domains:
-            raise root.need("domains").wrong("a list of one domain or more")
+            raise InvalidInput("cohort.member_missing", path=f"{root.path}.domains[0]")
         return cls(domains, descendants.flag() if descendants else True, kind == "FIRST")
 
 
@@ -74,7 +74,7 @@ def negative_controls(engine: Engine, concepts: Iterable[int], rule: OutcomeRule
 def _domain(part: Part) -> str:
     word = part.text().lower()
     if word not in _DOMAINS:
-        raise part.wrong(", ".join(_DOMAINS))
+        raise part.wrong(*_DOMAINS)
     return _DOMAINS[word]
 
 
