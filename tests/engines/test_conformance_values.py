@@ -67,6 +67,8 @@ DAYS: list[Case] = [
     ("day: a value", lambda: sql.day(date(1899, 12, 31)), date(1899, 12, 31)),
     ("day: far away", lambda: sql.day(date(2099, 12, 31)), date(2099, 12, 31)),
     ("year_of: the last day", lambda: sql.year_of(c("eve")), 2023),
+    ("month_of: the last day", lambda: sql.month_of(c("eve")), 12),
+    ("month_of: unknown", lambda: sql.month_of(c("no_day")), None),
     ("year_of: unknown", lambda: sql.year_of(c("no_day")), None),
     ("age_at: calendar years, not birthdays", lambda: sql.age_at(c("leap"), n(1990)), 34),
     ("age_at: born later", lambda: sql.age_at(c("eve"), n(2024)), -1),

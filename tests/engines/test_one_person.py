@@ -46,7 +46,7 @@ def test_rows_of_one_person_and_the_whole_vocabulary(tables: dict[str, Path]) ->
         mine.materialise(Step("kept", drugs))
         assert mine.fetch(everybody)["events"].to_pylist() == [2]
         places = sql.select({"place": sql.col("h", "location_id")}, sql.cdm_table("location_history", "h"))
-        assert mine.fetch(places)["place"].to_pylist() == [6]
+        assert mine.fetch(places).num_rows == 2  # of persons and of care sites, told apart by what reads them
         assert mine.columns("concept") == engine.columns("concept")
 
 

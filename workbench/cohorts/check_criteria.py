@@ -97,7 +97,7 @@ def _members(reading: Reading) -> Iterator[Question]:
     """Members that Circe reads and never uses, or that have nothing in them."""
     for each in reading.criteria:
         part, spec = each.part, each.spec
-        ignored = [name for name in IGNORED if part.get(name)]
+        ignored = [name for name in IGNORED.get(spec.criteria, ()) if part.get(name)]
         ignored += ["DateAdjustment"] if part.get("DateAdjustment") and not spec.adjusts else []
         ignored += ["First"] if part.get("First").flag() and spec.criteria in ("Death", "LocationRegion") else []
         for name in ignored:

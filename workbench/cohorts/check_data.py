@@ -6,7 +6,7 @@ for it, and who may ask is governance's matter.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -23,6 +23,7 @@ from workbench.engines import sql
 from workbench.engines.base import Engine
 from workbench.kernel import clock
 from workbench.vocabulary.concept_sets import ConceptSet, Item
+from workbench.vocabulary.lookup import Concept, look_up
 from workbench.vocabulary.resolve import resolve
 
 _ASKED = "check_concepts"
@@ -49,13 +50,6 @@ def check_data(
     return sorted(found, key=lambda question: order[question.path])
 
 
-@dataclass(frozen=True)
-class _Concept:
-    domain: str
-    standard: str
-    invalid: bool
-
-
 @dataclass
 class _Asked:
     engine: Engine
@@ -69,7 +63,7 @@ class _Asked:
         self.members = resolve(self.engine, [*whole.values(), *lines, *kept])
         self.whole = whole
         ids = {item.concept_id for each in whole.values() for item in each.items}
-        self.concepts = _concepts(self.engine, ids.union(*(self.members[each] for each in whole.values())))
+        self.concepts = look_up(self.engine, ids.union(*(self.members[each] for each in whole.values())))
 
     def vocabulary(self) -> Iterator[Question]:
         """Sets that hold nothing here, concepts that are unknown, not standard, no longer valid or elsewhere."""
@@ -82,20 +76,23 @@ class _Asked:
             yield from told("concept_unknown", part, unknown)
             if looks_for_standard(self.reading, key):
                 yield from told("not_standard", part, [item for item in kept if self._finds_nothing(item)])
-            yield from told("concept_invalid", part, [item for item in kept if self._known(item).invalid])
+            invalid = [item for item in kept if (found := self._known(item)) is not None and found.invalid]
+            yield from told("concept_invalid", part, invalid)
             yield from told("exclusion_idle", part, [item for item in items if self._idle(key, item)])
         for each in self.reading.criteria:
             yield from self._domains(each)
 
-    def _known(self, item: Part) -> _Concept:
-        return self.concepts.get(_item(item).concept_id, _Concept("", "S", invalid=False))
-
     def _finds_nothing(self, item: Part) -> bool:
         """Not standard, and nothing standard comes with it: neither below it nor by a mapping."""
-        members = self.members[ConceptSet((_item(item),))]
-        return self._known(item).standard != "S" and not any(
-            self.concepts[each].standard == "S" for each in members if each in self.concepts
+        found, members = self._known(item), self.members[ConceptSet((_item(item),))]
+        return (
+            found is not None
+            and found.standard != "S"
+            and not any(self.concepts[each].standard == "S" for each in members if each in self.concepts)
         )
+
+    def _known(self, item: Part) -> Concept | None:
+        return self.concepts.get(_item(item).concept_id)
 
     def _idle(self, key: object, item: Part) -> bool:
         line = _item(item)
@@ -135,20 +132,6 @@ class _Asked:
 
 def _item(part: Part) -> Item:
     return Item(part.get("concept").get("CONCEPT_ID").whole(), *flags_of(part))
-
-
-def _concepts(engine: Engine, ids: set[int]) -> Mapping[int, _Concept]:
-    engine.load(_ASKED, pa.table({"concept_id": pa.array(sorted(ids), pa.int64())}))
-    try:
-        joins = [sql.join(sql.work_table(_ASKED, "a"), sql.same("a", "c", "concept_id"))]
-        columns = sql.columns("c", "concept_id", "domain_id", "standard_concept", "invalid_reason")
-        rows = engine.fetch(sql.select(columns, sql.cdm_table("concept", "c"), joins=joins)).to_pylist()
-    finally:
-        engine.drop(_ASKED)
-    return {
-        row["concept_id"]: _Concept(row["domain_id"] or "", row["standard_concept"] or "", bool(row["invalid_reason"]))
-        for row in rows
-    }
 
 
 def _any_event(engine: Engine, table: str, column: str, members: frozenset[int]) -> bool:

@@ -11,12 +11,12 @@ from workbench.engines import sql
 from workbench.engines.base import Capabilities, Engine, Step
 
 _WHO = "one_person"
-_OWNERS = ("person_id", "entity_id")
-"""Columns that say whose a row is; `entity_id` stands in location histories, whose steps ask for persons themselves."""
+_OWNER = "person_id"
+"""The column that says whose a row is."""
 
 
 class OnePerson:
-    """Wraps an engine: tables whose rows belong to persons hold one person's; vocabulary and places stay whole.
+    """Wraps an engine: tables whose rows belong to persons hold one person's; vocabulary, places and care stay whole.
 
     The person's id is loaded as a row and joined, so it stands in no SQL text. Close it to forget the id; the wrapped
     engine stays open.
@@ -79,24 +79,20 @@ class OnePerson:
 
     def _cut(self, tree: exp.Query) -> exp.Query:
         """The tree as it is where it reads no person's rows, else a copy that reads one person's."""
-        if not any(self._owner(table) for table in tree.find_all(exp.Table)):
+        if not any(map(self._is_personal, tree.find_all(exp.Table))):
             return tree
         mine = tree.copy()
         for table in list(mine.find_all(exp.Table)):
-            owner = self._owner(table)
-            if owner is not None:
-                table.replace(self._rows(mine, table, owner))
+            if self._is_personal(table):
+                table.replace(self._rows(mine, table))
         return mine
 
-    def _owner(self, table: exp.Table) -> str | None:
-        if table.db != sql.CDM:
-            return None
-        return next((name for name in _OWNERS if name in self.columns(table.name)), None)
+    def _is_personal(self, table: exp.Table) -> bool:
+        return table.db == sql.CDM and _OWNER in self.columns(table.name)
 
-    def _rows(self, tree: exp.Query, table: exp.Table, owner: str) -> exp.Subquery:
+    def _rows(self, tree: exp.Query, table: exp.Table) -> exp.Subquery:
         """The person's rows of a table, with the columns that are read under its alias somewhere in the tree."""
         read = {column.name for column in tree.find_all(exp.Column) if column.table == table.alias}
-        chosen = sql.columns("t", *sorted({owner, *read} & self.columns(table.name)))
-        his = sql.compare(sql.col("w", "person_id"), "=", sql.col("t", owner))
-        joins = [sql.join(sql.work_table(_WHO, "w"), his)]
+        chosen = sql.columns("t", *sorted({_OWNER, *read} & self.columns(table.name)))
+        joins = [sql.join(sql.work_table(_WHO, "w"), sql.same("w", "t", _OWNER))]
         return sql.sub(sql.select(chosen, sql.cdm_table(table.name, "t"), joins=joins), table.alias)

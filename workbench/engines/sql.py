@@ -116,6 +116,11 @@ def year_of(this: Expr) -> Expr:
     return exp.Extract(this=exp.Var(this="YEAR"), expression=this)
 
 
+def month_of(this: Expr) -> Expr:
+    """Return the calendar month of a date, 1 to 12."""
+    return exp.Extract(this=exp.Var(this="MONTH"), expression=this)
+
+
 def age_at(this: Expr, year_of_birth: Expr) -> Expr:
     """Return the age in calendar years: year of the date minus year of birth, as Circe counts it."""
     return exp.Sub(this=year_of(this), expression=year_of_birth)

@@ -1,0 +1,202 @@
+"""Entry events that were kept, counted: by year and month, by care site, by age and sex, by code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlglot import exp
+
+from workbench.cohorts.compile import CohortScript
+from workbench.cohorts.domains import DOMAINS, Domain
+from workbench.cohorts.plan import Plan
+from workbench.engines import sql
+from workbench.engines.base import Engine, Step
+from workbench.engines.sql import Expr
+from workbench.vocabulary.lookup import Concept, look_up
+
+BAND, OLDEST = 10, 90
+_KEPT = "diagnosed_entries"
+
+
+@dataclass(frozen=True)
+class Count:
+    """Persons, and their events."""
+
+    persons: int
+    events: int
+
+
+@dataclass(frozen=True)
+class Month:
+    """Entry events of one month, or of one year (`month` None)."""
+
+    year: int
+    month: int | None
+    count: Count
+
+
+@dataclass(frozen=True)
+class Site:
+    """Entry events at one care site, through the visit they belong to; `id` None where no site is recorded."""
+
+    id: int | None
+    name: str
+    count: Count
+
+
+@dataclass(frozen=True)
+class People:
+    """Persons by age at their first entry (from `low`, ten years wide; the last band is open) and sex (a concept)."""
+
+    low: int
+    sex: int
+    persons: int
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Entry events by standard concept and source concept; None where the record has none."""
+
+    table: str
+    concept: Concept | None
+    source: Concept | None
+    count: Count
+
+
+def total(engine: Engine, included: str) -> Count:
+    """Return how many persons and entry events were kept."""
+    return _count(engine.fetch(sql.select(_counts("i"), sql.work_table(included, "i"))).to_pylist()[0])
+
+
+def _counts(alias: str) -> dict[str, Expr]:
+    return {"persons": sql.count_distinct(sql.col(alias, "person_id")), "events": sql.count_all()}
+
+
+def _count(row: Mapping[str, Any]) -> Count:
+    return Count(int(row["persons"]), int(row["events"]))
+
+
+def calendar(engine: Engine, included: str, *, months: bool) -> tuple[Month, ...]:
+    """Return the entry events by year, or by year and month, in order of time; what has none is left out."""
+    start = sql.col("i", "start_date")
+    moments = {"year": sql.year_of(start), **({"month": sql.month_of(start.copy())} if months else {})}
+    dated = sql.select({"person_id": sql.col("i", "person_id"), **moments}, sql.work_table(included, "i"))
+    columns = sql.columns("d", *moments)
+    group = [column.copy() for column in columns.values()]
+    rows = engine.fetch(sql.select({**columns, **_counts("d")}, sql.sub(dated, "d"), group=group)).to_pylist()
+    found = [Month(int(row["year"]), int(row["month"]) if months else None, _count(row)) for row in rows]
+    return tuple(sorted(found, key=lambda each: (each.year, each.month or 0)))
+
+
+def sites(engine: Engine, included: str) -> tuple[Site, ...]:
+    """Return the entry events by care site, the most persons first; none where the data record no care site."""
+    if "care_site_id" not in engine.columns("visit_occurrence"):
+        return ()
+    joins = [
+        sql.join(
+            sql.cdm_table("visit_occurrence", "v"),
+            sql.same("v", "i", "visit_occurrence_id", "person_id"),
+            "LEFT",
+        )
+    ]
+    chosen = {"site": sql.col("v", "care_site_id"), "person_id": sql.col("i", "person_id")}
+    placed = sql.select(chosen, sql.work_table(included, "i"), joins=joins)
+    tree = sql.select({**sql.columns("d", "site"), **_counts("d")}, sql.sub(placed, "d"), group=[sql.col("d", "site")])
+    rows = engine.fetch(tree).to_pylist()
+    names = _site_names(engine)
+    found = [Site(row["site"], names.get(row["site"], ""), _count(row)) for row in rows]
+    known = any(site.id is not None for site in found)
+    return tuple(sorted(found, key=lambda site: (-site.count.persons, site.name, site.id or 0))) if known else ()
+
+
+def _site_names(engine: Engine) -> dict[int, str]:
+    if not engine.columns("care_site") >= {"care_site_id", "care_site_name"}:
+        return {}
+    tree = sql.select(sql.columns("s", "care_site_id", "care_site_name"), sql.cdm_table("care_site", "s"))
+    return {row["care_site_id"]: row["care_site_name"] or "" for row in engine.fetch(tree).to_pylist()}
+
+
+def people(engine: Engine, included: str) -> tuple[People, ...]:
+    """Return the persons by age band and sex at their first entry event that was kept."""
+    first = sql.select(
+        {"person_id": sql.col("i", "person_id"), "day": sql.aggregate(exp.Min, sql.col("i", "start_date"))},
+        sql.work_table(included, "i"),
+        group=[sql.col("i", "person_id")],
+    )
+    aged = sql.select(
+        {
+            "age": sql.age_at(sql.col("f", "day"), sql.col("p", "year_of_birth")),
+            "sex": sql.coalesce(sql.col("p", "gender_concept_id"), sql.number(0)),
+        },
+        sql.sub(first, "f"),
+        joins=[sql.join(sql.cdm_table("person", "p"), sql.same("p", "f", "person_id"))],
+    )
+    columns = sql.columns("a", "age", "sex")
+    group = [column.copy() for column in columns.values()]
+    tree = sql.select({**columns, "persons": sql.count_all()}, sql.sub(aged, "a"), group=group)
+    rows = engine.fetch(tree).to_pylist()
+    bands: dict[tuple[int, int], int] = {}
+    for row in rows:
+        if row["age"] is not None:
+            band = min(max(int(row["age"]), 0) // BAND * BAND, OLDEST), int(row["sex"])
+            bands[band] = bands.get(band, 0) + int(row["persons"])
+    return tuple(People(low, sex, persons) for (low, sex), persons in sorted(bands.items()))
+
+
+def codes(engine: Engine, plan: Plan, cohort: CohortScript) -> tuple[Coded, ...]:
+    """Return the codes of the entry events on the days that were kept, the most persons first.
+
+    Of several entry events of a person on one day all count: one alone cannot be told from the others.
+    """
+    by_domain: dict[str, list[int]] = {}
+    for kind, events in enumerate(plan.entry.events):
+        if events.spec.concept is not None and not events.spec.made:
+            by_domain.setdefault(events.domain, []).append(kind)
+    engine.materialise(Step(_KEPT, _on_kept_days(cohort)))
+    try:
+        found = [row for name, kinds in by_domain.items() for row in _coded(engine, DOMAINS[name], kinds)]
+    finally:
+        engine.drop(_KEPT)
+    known = look_up(engine, (row[part] for row in found for part in ("concept", "source") if row[part]))
+    coded = [Coded(row["table"], known.get(row["concept"]), known.get(row["source"]), _count(row)) for row in found]
+    return tuple(sorted(coded, key=_by_persons))
+
+
+def _by_persons(each: Coded) -> tuple[Any, ...]:
+    ids = [concept.id if concept else 0 for concept in (each.concept, each.source)]
+    return (-each.count.persons, -each.count.events, each.table, *ids)
+
+
+def _on_kept_days(cohort: CohortScript) -> exp.Select:
+    """Entry events, as recorded, of the persons and days of those that were kept."""
+    days = sql.select(sql.columns("i", "person_id", "start_date"), sql.work_table(cohort.included, "i"), distinct=True)
+    joins = [sql.join(sql.sub(days, "k"), sql.same("k", "e", "person_id", "start_date"))]
+    entries = sql.sub(cohort.entries.copy(), "e")
+    return sql.select(sql.columns("e", "person_id", "event_id", "kind"), entries, joins=joins)
+
+
+def _coded(engine: Engine, spec: Domain, kinds: Iterable[int]) -> list[dict[str, Any]]:
+    """The codes of one table's entry events; a record that meets two criteria counts once."""
+    wanted = sql.either([sql.compare(sql.col("e", "kind"), "=", sql.number(kind)) for kind in kinds])
+    mine = sql.select(
+        sql.columns("e", "person_id", "event_id"), sql.work_table(_KEPT, "e"), where=[wanted], distinct=True
+    )
+    source = spec.source if spec.source in engine.columns(spec.table) else None
+    record = sql.both(
+        [
+            sql.same("t", "m", "person_id"),
+            sql.compare(sql.col("t", spec.key), "=", sql.col("m", "event_id")),
+        ]
+    )
+    chosen = {
+        "person_id": sql.col("m", "person_id"),
+        "concept": sql.coalesce(sql.col("t", spec.concept or spec.key), sql.number(0)),
+        "source": sql.coalesce(sql.col("t", source), sql.number(0)) if source else sql.number(0),
+    }
+    joined = sql.select(chosen, sql.sub(mine, "m"), joins=[sql.join(sql.cdm_table(spec.table, "t"), record)])
+    columns = sql.columns("d", "concept", "source")
+    group = [column.copy() for column in columns.values()]
+    rows = engine.fetch(sql.select({**columns, **_counts("d")}, sql.sub(joined, "d"), group=group)).to_pylist()
+    return [{**row, "table": spec.table} for row in rows]
