@@ -66,7 +66,8 @@ def postgres_server() -> Iterator[str]:
         try:
             yield f"postgresql://workbench@/postgres?host={quote(str(folder), safe='')}"
         finally:
-            _as_server(str(programs / "pg_ctl"), "-D", str(data), "-w", "-m", "immediate", "stop")
+            if (data / "postmaster.pid").exists():  # a test may have killed it
+                _as_server(str(programs / "pg_ctl"), "-D", str(data), "-w", "-m", "immediate", "stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

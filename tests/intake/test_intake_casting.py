@@ -68,7 +68,8 @@ def answer(kind: str, source_type: str, literal: str, *, decimal_comma: bool = F
     broken = render(cast.broken) if cast.broken is not None else "FALSE"
     given = f"SELECT CAST({literal} AS {source_type}) AS source"
     raw = f"SELECT {render(cast.raw)} AS __raw_x FROM ({given})"
-    query = f"SELECT CAST(x AS VARCHAR), {broken} FROM (SELECT *, {render(cast.value)} AS x FROM ({raw}))"
+    parsed = f"SELECT *, {render(cast.parsed)} AS __parsed_x FROM ({raw})"
+    query = f"SELECT CAST(x AS VARCHAR), {broken} FROM (SELECT *, {render(cast.value)} AS x FROM ({parsed}))"
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         value, unfit = connection.execute(query).fetchall()[0]

@@ -86,9 +86,14 @@ def _entries(folder: Path, root: Path) -> Iterator[Path]:
     for entry in entries:
         if entry.name.startswith((".", "_")):
             continue
-        if entry.is_symlink() and not entry.resolve().is_relative_to(root.resolve()):
+        try:
+            outside = entry.is_symlink() and not entry.resolve(strict=True).is_relative_to(root.resolve())
+            mode = entry.stat().st_mode
+        except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself
+            raise Unavailable("intake.file_unreadable", file=_label(entry, root)) from error
+        if outside:
             raise InvalidInput("intake.link_outside", file=_label(entry, root))
-        if entry.is_dir() or stat.S_ISREG(entry.stat().st_mode):
+        if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
             yield entry
 
 

@@ -22,11 +22,13 @@ from sqlglot import exp
 from workbench.intake.nodes import (
     Node,
     before_this,
+    below,
     both,
     call,
     cast,
     column,
     named,
+    negate,
     not_null,
     number,
     over,
@@ -101,7 +103,7 @@ def derive(
 
 def _periods(spans: exp.Query, last: Node | None) -> exp.Select:
     """Return one period a person and island. `least` and `greatest` pass over absent values: without a death there is
-    no cap, and a death before the first record caps at that record."""
+    no cap, and a death before the first record caps at that record. Later islands after death are none."""
     start = call("min", column("started"))
     ended = last if last is not None else call("max", column("ended"))
     end = call("greatest", call("least", ended, call("min", column("died"))), start)
@@ -111,6 +113,8 @@ def _periods(spans: exp.Query, last: Node | None) -> exp.Select:
         named(end, "observation_period_end_date"),
         source=spans,
     ).group_by(column("person_id"), column("island"), copy=False)
+    after_death = both(below(number(0), column("island")), below(call("min", column("died")), start))
+    grouped = grouped.having(negate(call("coalesce", after_death, exp.Boolean(this=False))), copy=False)
     place = [column("person_id"), column("observation_period_start_date")]
     values = {
         "observation_period_id": over(call("row_number"), order=place),
@@ -121,7 +125,7 @@ def _periods(spans: exp.Query, last: Node | None) -> exp.Select:
 
 
 def _islands(spans: exp.Query, days: int) -> exp.Select:
-    """Number the runs of records that lie no more than `days` apart; a record after death belongs to the run of it."""
+    """Number the runs of records that lie no more than `days` apart, from 0."""
     order = [column("started"), column("ended")]
     before = before_this(call("max", column("ended")), [column("person_id")], order)
     seen = select(exp.Star(), named(before, "before"), source=spans)

@@ -53,6 +53,7 @@ class _Work:
     connection: Any
     into: Path
     options: Options
+    period_rule: observation_period.Rule
     before: Before
     files: dict[str, Path]
     readings: list[dict[str, Any]]
@@ -89,6 +90,7 @@ def load_omop(
     where that can be known.
     """
     chosen = options or Options()
+    period_rule = observation_period.rule(chosen.observation_period, chosen.extracted_on)
     into.mkdir(parents=True, exist_ok=True)
     spill = into / ".spill"
     with connect(memory=_MEMORY, spill=spill) as connection:
@@ -97,7 +99,7 @@ def load_omop(
             before = Before(parent, _rules(chosen), connection)
             opened = open_source(connection, source, chosen.tables)
             try:
-                work = _Work(connection, into, chosen, before, {}, [], {})
+                work = _Work(connection, into, chosen, period_rule, before, {}, [], {})
                 _read_all(work, opened, spill, part(progress, 0.0, 0.6))
                 if not opened.unchanged():
                     raise Unavailable("release.source_changed", table="person")
@@ -184,8 +186,7 @@ def _know_persons(work: _Work) -> None:
 
 def _observation_periods(work: _Work) -> dict[str, Any]:
     """Keep the source's periods where the rule says so; else derive them. Returns the rule."""
-    name = "observation_period"
-    asked = observation_period.rule(work.options.observation_period, work.options.extracted_on)
+    name, asked = "observation_period", work.period_rule
     recorded = work.rows.get(name, 0)
     if asked.code == observation_period.RECORDED or (asked.code == observation_period.AUTO and recorded):
         return {"code": "as_recorded", "periods": recorded}

@@ -15,7 +15,7 @@ from sqlglot import exp
 
 from workbench.engines.content import content_digest
 from workbench.intake import casting
-from workbench.intake.casting import Cast, raw_name
+from workbench.intake.casting import Cast, parsed_name, raw_name
 from workbench.intake.nodes import (
     Node,
     below,
@@ -59,6 +59,14 @@ class Rules:
 
 
 @dataclass(frozen=True)
+class Test:
+    """What sets a row aside: the condition, over the judged row, and the words `column: reason`."""
+
+    fails: Node
+    reason: Node
+
+
+@dataclass(frozen=True)
 class Plan:
     """How a source's table is read: one cast for every field of the model, and the tests that set a row aside."""
 
@@ -67,7 +75,7 @@ class Plan:
     casts: tuple[Cast, ...]
     missing: tuple[str, ...]
     unknown: tuple[str, ...]
-    tests: tuple[tuple[str, str, Node], ...] = field(repr=False)
+    tests: tuple[Test, ...] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -110,44 +118,39 @@ def plan(source: SourceTable, model: Table, rules: Rules) -> Plan:
         for each in model.fields
     )
     read = [each for each in casts if each.raw is not None]
-    tests = [test for each in read for test in _tests(each, model, source, rules)]
+    tests = [test for each in read for test in _tests(each, model, source)]
     tests += _of_the_row(model, set(present), rules)
     unknown = sorted(set(source.columns) - set(used.values()))
     missing = tuple(name for name in model.names if name not in present)
     return Plan(model, source, casts, missing, tuple(unknown), tuple(tests))
 
 
-def _tests(each: Cast, model: Table, source: SourceTable, rules: Rules) -> list[tuple[str, str, Node]]:
-    """Return what sets a row aside for one field: column, reason, condition over the judged row."""
-    name, raw = each.field.name, column(raw_name(each.field))
-    tests: list[tuple[str, str, Node]] = []
-    if each.broken is not None and each.field.type == "number" and each.textual and not rules.decimal_comma:
-        comma = casting.is_comma(raw)
-        tests += [
-            (name, "decimal_comma", both(each.broken, comma)),
-            (name, "does_not_fit", both(each.broken, negate(comma))),
-        ]
-    elif each.broken is not None:
-        tests.append((name, "does_not_fit", each.broken))
+def _tests(each: Cast, model: Table, source: SourceTable) -> list[Test]:
+    """Return what sets a row aside for one field."""
+    name, value = each.field.name, column(each.field.name)
+    broken = each.broken if each.broken is not None else exp.Boolean(this=False)
+    tests = [Test(broken, each.reason)] if each.broken is not None else []
     if name in model.essential:
-        tests.append((name, "missing", is_null(raw)))
+        tests.append(Test(both(is_null(value), negate(broken)), text(f"{name}: missing")))
     if source.nul and each.field.type == "text":
-        tests.append((name, "nul", call("contains", raw, call("chr", exp.Literal.number(0)))))
+        tests.append(Test(call("contains", value, call("chr", exp.Literal.number(0))), text(f"{name}: nul")))
     return tests
 
 
-def _of_the_row(model: Table, present: set[str], rules: Rules) -> list[tuple[str, str, Node]]:
+def _of_the_row(model: Table, present: set[str], rules: Rules) -> list[Test]:
     """Return what sets a row aside for when it happened and whose it is."""
-    tests: list[tuple[str, str, Node]] = []
+    tests: list[Test] = []
     start = model.start_date
     if model.has_person and start in present:
-        tests.append((start, "too_early", below(column(start), cast(text(rules.earliest), "DATE"))))
+        early = below(column(start), cast(text(rules.earliest), "DATE"))
+        tests.append(Test(early, text(f"{start}: too_early")))
         if rules.extracted_on:
-            tests.append((start, "too_late", below(cast(text(rules.extracted_on), "DATE"), column(start))))
+            late = below(cast(text(rules.extracted_on), "DATE"), column(start))
+            tests.append(Test(late, text(f"{start}: too_late")))
     if model.has_person and model.name != "person":
         known = exp.Subquery(this=select(column("person_id"), source=exp.to_table(PERSONS)))
         nobody = negate(exp.In(this=column("person_id"), query=known))
-        tests.append(("person_id", "nobody", both(not_null(column("person_id")), nobody)))
+        tests.append(Test(both(not_null(column("person_id")), nobody), text("person_id: nobody")))
     return tests
 
 
@@ -188,19 +191,21 @@ def _judged(reading: Plan, relation: exp.Table) -> exp.Select:
     nothing = none if none.args["ifs"] else cast(exp.Null(), "VARCHAR")
     raws = [named(found, raw_name(field)) for field, found in raw.items()]
     first = select(*found, *place, named(nothing, "__none"), *raws, source=relation)
-    values = [named(each.value, each.field.name) for each in reading.casts]
     # Columns of the source may bear the model's names: they are carried under others from here on.
     kept = [named(column(each, "rows_read"), f"__as_{name}") for name, (each, _) in source.columns.items()]
-    carried = [column(name) for name in (FILE, LINE, "__none", *(raw_name(field) for field in raw))]
-    second = select(*kept, *carried, *values, source=first)
-    return _reasons(reading, second)
+    parsed = [named(each.parsed, parsed_name(each.field)) for each in reading.casts]
+    beside = [column(name) for name in (FILE, LINE, "__none", *(raw_name(field) for field in raw))]
+    second = select(*kept, *beside, *parsed, source=first)
+    carried = [column(f"__as_{name}") for name in source.columns]
+    values = [named(each.value, each.field.name) for each in reading.casts]
+    return _reasons(reading, select(*carried, *beside, *values, source=second))
 
 
 def _reasons(reading: Plan, typed: exp.Select) -> exp.Select:
     """Return the typed rows with the reasons that set them aside and, for those, what the source has, as JSON."""
     source = reading.source
-    bad = call("coalesce", either(*(test for _, _, test in reading.tests)), exp.Boolean(this=False))
-    reasons = [when(test, text(f"{name}: {why}")) for name, why, test in reading.tests]
+    bad = call("coalesce", either(*(test.fails for test in reading.tests)), exp.Boolean(this=False))
+    reasons = [when(test.fails, test.reason) for test in reading.tests]
     why = exp.Case(
         ifs=[
             exp.If(this=not_null(column("__none")), true=column("__none")),
@@ -244,7 +249,7 @@ def copy(connection: Any, query: exp.Query, path: Path) -> int:
 
 def empty(model: Table) -> exp.Select:
     """Return a query of no row in the columns of the model."""
-    nothing = [named(casting.absent(each).value, each.name) for each in model.fields]
+    nothing = [named(casting.absent(each).parsed, each.name) for each in model.fields]
     return exp.Select(expressions=nothing).where(exp.Boolean(this=False))
 
 
