@@ -42,13 +42,15 @@ def made(folder: Path, rows: int) -> None:
             NULL::VARCHAR AS measurement_time, 32856 AS measurement_type_concept_id, 4172703 AS operator_concept_id,
             round((hash(i * 1024 + 4) % 100000) / 100.0, 2)::DOUBLE AS value_as_number,
             NULL::BIGINT AS value_as_concept_id, 8840 AS unit_concept_id, 0.5 AS range_low, 120.5 AS range_high,
-            1 + hash(i * 1024 + 5) % 500 AS provider_id, i // 20 AS visit_occurrence_id, NULL::BIGINT AS visit_detail_id,
+            1 + hash(i * 1024 + 5) % 500 AS provider_id, i // 20 AS visit_occurrence_id,
+            NULL::BIGINT AS visit_detail_id,
             'GLU-' || hash(i * 1024 + 1) % 500 AS measurement_source_value, 0 AS measurement_source_concept_id,
             'mg/dL' AS unit_source_value, NULL::VARCHAR AS value_source_value FROM range({rows}) t(i)"""
         )
         connection.execute(
             f"""CREATE VIEW person AS SELECT i + 1 AS person_id, 8507 + 25 * (i % 2) AS gender_concept_id,
-            1930 + i % 90 AS year_of_birth, 0 AS race_concept_id, 0 AS ethnicity_concept_id FROM range({PERSONS}) t(i)"""
+            1930 + i % 90 AS year_of_birth, 0 AS race_concept_id, 0 AS ethnicity_concept_id
+            FROM range({PERSONS}) t(i)"""
         )
         for form in FORMS:
             (folder / form).mkdir()
