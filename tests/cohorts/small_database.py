@@ -201,7 +201,8 @@ def events(draw: st.DrawFn, name: str, looked_at: set[str], visits: bool) -> dic
     row: dict[str, Any] = {kind.start: day(start), "person_id": draw(PEOPLE), kind.concept: draw(CONCEPTS)}
     if kind.end:
         required = name.endswith(("Era", "Period")) or name in ("VisitOccurrence", "VisitDetail")
-        length = draw(st.integers(0, 9) if required else st.none() | st.integers(-1, 9))
+        usual = st.integers(0, 9) if required else st.none() | st.integers(-1, 9)
+        length = draw(st.none() if seldom(draw, 12) else usual)
         row[kind.end] = None if length is None else day(start + length)
     if kind.source:
         row[kind.source] = draw(st.none() | CONCEPTS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tests.cohorts.conftest import definition
+from tests.cohorts.conftest import Rows, definition
+from tests.cohorts.small_database import arrow
 from workbench.cohorts.circe import read_definition
 from workbench.cohorts.compile import compile_batch
 from workbench.cohorts.compile_criteria import Workshop
@@ -26,6 +28,8 @@ from workbench.engines.duckdb import DuckDBEngine, connect
 from workbench.kernel.errors import UserError
 from workbench.kernel.progress import silent
 from workbench.repository.cdm import TABLES
+
+_MOVED = 1_000_000
 
 
 def cases(shared: Path, kind: str) -> dict[str, dict[str, Any]]:
@@ -69,6 +73,41 @@ def _value(column: str, value: Any) -> Any:
     if value is not None and column.endswith("_date"):
         return dt.date.fromisoformat(value[:10])
     return value
+
+
+def one_database(found: dict[str, dict[str, Any]]) -> tuple[dict[str, pa.Table], dict[str, Any], Rows]:
+    """All cases in one database: tables, expressions and expected rows, each case with its own persons and concepts.
+
+    A case's ids of any kind are moved by so many that no two cases meet (a concept 0 stays the unknown one). Only the
+    rows of a case's own persons are to be compared (`own`): some cases ask for events of any concept.
+    """
+    tables: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+    expressions: dict[str, Any] = {}
+    expected: Rows = {}
+    for at, (name, case) in enumerate(found.items()):
+        base = at * _MOVED
+        for table, rows in typed(case["input_tables"]).items():
+            tables[table] += [{key: _moved(key, value, base) for key, value in row.items()} for row in rows]
+        expressions[name] = _moved("", case["expression"], base)
+        rows = [tuple(row.values())[-3:] for row in case["expected"]]
+        day = dt.date.fromisoformat
+        expected[name] = Counter((person + base, day(start), day(end)) for person, start, end in rows)
+    return {name: arrow(name, rows) for name, rows in tables.items()}, expressions, expected
+
+
+def own(rows: Counter[tuple[int, dt.date, dt.date]], at: int) -> Counter[tuple[int, dt.date, dt.date]]:
+    """The rows of the persons of the case at a place."""
+    return Counter({row: count for row, count in rows.items() if row[0] // _MOVED == at})
+
+
+def _moved(key: str, value: Any, base: int) -> Any:
+    """A part of a document, or a value of a row, with its ids moved."""
+    if isinstance(value, dict):
+        return {name: _moved(name, below, base) for name, below in value.items()}
+    if isinstance(value, list):
+        return [_moved(key, below, base) for below in value]
+    is_id = key == "CONCEPT_ID" or (key.endswith("_id") or key.rpartition("_")[0].endswith("concept_id"))
+    return value + base if is_id and isinstance(value, int) and value else value
 
 
 def codesets(case: dict[str, Any]) -> list[dict[str, int]]:

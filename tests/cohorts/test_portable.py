@@ -1,8 +1,9 @@
 """The same rows on DuckDB, PostgreSQL and Spark; the exported SQL, run as it is; one's own database on each engine.
 
-The sample of `make test`: all shipped cohorts on the simulated patients; of the corpora the definitions below, chosen
-so that together they use every criteria type, limit, exit and kind of test (a test proves it); and definitions on
-which Circe itself errs. `make test-all` runs all of `phenotypes_00` and `fuzz_00` on each engine.
+The sample of `make test`: all shipped cohorts on the simulated patients; OHDSI's engine tests of whole cohorts; of the
+corpora the definitions below, chosen so that together they use every criteria type, limit, exit and kind of test (a
+test proves it); definitions on which Circe itself errs; and each rule of `rules.py` (`test_rules.py`). `make test-all`
+runs all of `phenotypes_00` and `fuzz_00` on each engine.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import date
@@ -22,9 +24,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.cohorts.conftest import rows_by_cohort
+from tests.cohorts.test_cohorts_circe_be import cases as circe_be
+from tests.cohorts.test_cohorts_circe_be import one_database, own
 from tests.cohorts.test_cohorts_corpus import cases
 from tests.conftest import absent, workbench
-from tests.engines.conftest import ENGINES
+from tests.engines.conftest import ENGINES, open_engine
 from tests.engines.servers import PASSWORD, fill, postgres_server, statements
 from workbench.cohorts.circe import Definition, read_definition
 from workbench.cohorts.domains import DOMAINS
@@ -129,6 +133,21 @@ def test_all_of_two_corpora_give_circes_rows(databases: Databases, shared: Path,
     folder = shared / "data/circe" / corpus
     with databases.open(kind, corpus) as engine:
         _compare(engine, cases(folder), folder / "expected.parquet")
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_circes_own_cohort_tests_give_their_rows(databases: Databases, shared: Path, tmp_path: Path, kind: str) -> None:
+    """OHDSI's engine tests of whole cohorts, all in one database and one batch."""
+    found = {name: case for name, case in circe_be(shared, "cohort").items() if case["expected"] is not None}
+    tables, expressions, expected = one_database(found)
+    engine = open_engine(kind, tables, tmp_path, databases.server() if kind == "postgres" else "")
+    try:
+        rows = rows_by_cohort(_rows(engine, {name: Definition(each, name) for name, each in expressions.items()}))
+    finally:
+        engine.close()
+    ours = {name: own(rows.get(name, Counter()), at) for at, name in enumerate(found)}
+    assert [name for name in found if ours[name] != expected[name]] == []
+    assert len(found) == 38
 
 
 @pytest.mark.parametrize("kind", ENGINES[1:])
