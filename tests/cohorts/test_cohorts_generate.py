@@ -73,8 +73,10 @@ def test_questions_about_a_definition() -> None:
     text = definition(BLEED, {"Death": {"CodesetId": 2}}, sets=sets, InclusionRules=[{"name": "r", "expression": rule}])
     found = check(read_definition(text))
     assert [(each.code, each.path) for each in found] == [
+        ("all_until_observation_ends", "$.EndStrategy"),
         ("set_unused", "$.ConceptSets[1]"),
         ("set_empty", "$.ConceptSets[2]"),
+        ("qualified_idle", "$.QualifiedLimit"),
         ("group_impossible", "$.InclusionRules[0].expression"),
         ("window_empty", "$.InclusionRules[0].expression.CriteriaList[0].StartWindow"),
         ("range_empty", "$.InclusionRules[0].expression.DemographicCriteriaList[0].Age"),

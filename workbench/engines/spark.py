@@ -96,8 +96,10 @@ class SparkEngine:
         def run() -> None:
             frame = self._session.sql(render(step.tree, "spark", views=True))
             frame.write.parquet(folder.as_uri())
-            # Sail writes no file, and no folder, for no rows.
-            reader = self._session.read.schema(_all_nullable(frame.schema))
+            # Sail writes no file, and no folder, for no rows; and wider numbers than a UNION's own schema says.
+            written = any(folder.glob("*.parquet"))
+            schema = self._session.read.parquet(folder.as_uri()).schema if written else frame.schema
+            reader = self._session.read.schema(_all_nullable(schema))
             reader.parquet(folder.as_uri()).createOrReplaceTempView(step.name)
 
         self._guarded(run)
