@@ -26,7 +26,7 @@ def made(report: dict[str, Any]) -> dict[str, Any]:
     return {name: report[name] for name in ("thread", "cohorts", "models")}
 
 
-@pytest.mark.parametrize("option", [("--patients", "5"), ("--seed", "3"), ("--tables", "there")])
+@pytest.mark.parametrize("option", [("--patients", "5"), ("--seed", "3"), ("--extraction", "1"), ("--tables", "there")])
 def test_an_option_of_the_hospital_without_it_is_refused(tmp_path: Path, option: tuple[str, str]) -> None:
     done = workbench("demo", "--no-serve", *option, "--home", str(tmp_path / "home"), cwd=tmp_path, check=False)
     assert done.returncode == 2

@@ -38,6 +38,9 @@ def demo(
     hospital: Annotated[bool, typer.Option("--hospital", help="Use the synthetic French hospital.")] = False,
     patients: Annotated[int | None, typer.Option("--patients", min=0, help="How many; 10,000 where not said.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Another hospital for each number.")] = None,
+    extraction: Annotated[
+        int | None, typer.Option("--extraction", min=1, max=2, help="1: before late corrections; 2, the usual: after.")
+    ] = None,
     tables: Annotated[
         Path | None,
         typer.Option("--tables", help="Keep the hospital in this new folder: OMOP, vocabulary, its own CSV tables."),
@@ -46,7 +49,7 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Run the whole thread on simulated patients, then serve the app in which all of it can be seen."""
-    told = _story(hospital, patients, seed, tables)
+    told = _story(hospital, patients=patients, seed=seed, extraction=extraction, into=tables)
     settings = settings_of(home)
     if not no_serve:
         check_free(port)
@@ -71,10 +74,9 @@ def demo(
         _serve(settings, port)
 
 
-def _story(hospital: bool, patients: int | None, seed: int | None, tables: Path | None) -> Story:
+def _story(hospital: bool, **given: Any) -> Story:
     """Return what the demonstration is about; raises `cli.only_hospital` for an option that only the hospital has."""
-    given = {"patients": patients, "seed": seed, "into": tables}
-    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    chosen = {name: value for name, value in given.items() if value is not None}
     if not hospital and chosen:
         raise InvalidInput("cli.only_hospital")
     if not hospital:

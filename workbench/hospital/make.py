@@ -26,6 +26,7 @@ from workbench.kernel.progress import Progress, silent
 from workbench.store.files import write_text
 
 SEED: Final = 20170101
+LAST_EXTRACTION: Final = 2
 _AT_ONCE: Final = 10_000
 """Persons made at a time: about a million measurements, a few hundred megabytes."""
 _WAITING: Final = 1
@@ -48,7 +49,7 @@ def make(
     *,
     patients: int,
     seed: int = SEED,
-    extraction: int = 2,
+    extraction: int = LAST_EXTRACTION,
     tables: bool = False,
     progress: Progress = silent,
 ) -> Made:

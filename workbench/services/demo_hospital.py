@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.cohorts.shipped import HOSPITAL
-from workbench.hospital.make import SEED, make
+from workbench.hospital.make import LAST_EXTRACTION, SEED, make
 from workbench.kernel.progress import Progress
 from workbench.services import studies
 from workbench.services.context import Workbench
@@ -77,8 +77,10 @@ DESIGN: Mapping[str, Any] = {
 """As the default design, but for those who were followed for the whole year."""
 
 
-def hospital(patients: int = PATIENTS, seed: int = SEED, into: Path | None = None) -> Story:
-    """Return the story of a hospital of so many patients.
+def hospital(
+    patients: int = PATIENTS, seed: int = SEED, extraction: int = LAST_EXTRACTION, into: Path | None = None
+) -> Story:
+    """Return the story of a hospital of so many patients, as it was at its first or at its last extraction.
 
     `into`: where the hospital stays once made, with the tables of its own systems beside the OMOP ones; else it is made
     in the home and removed once loaded.
@@ -90,10 +92,13 @@ def hospital(patients: int = PATIENTS, seed: int = SEED, into: Path | None = Non
         if into is None:
             shutil.rmtree(place, ignore_errors=True)
         try:
-            yield make(place, patients=patients, seed=seed, tables=into is not None, progress=progress).omop
+            facts = {"patients": patients, "seed": seed, "extraction": extraction}
+            yield make(place, **facts, tables=into is not None, progress=progress).omop
         finally:
             if into is None:
                 shutil.rmtree(place, ignore_errors=True)
 
-    name = f"CHU de synthèse ({patients} patients, graine {seed})"
+    number = f"{patients:,}".replace(",", "\u202f")
+    late = "" if extraction == LAST_EXTRACTION else f", extraction {extraction}"
+    name = f"CHU de synthèse ({number} patients, graine {seed}{late})"
     return Story(name, source, (HOSPITAL,), PROTOCOL, REQUEST, DESIGN)
