@@ -230,6 +230,31 @@ def test_tables_that_did_not_change_are_one_file_on_the_disk(tmp_path: Path) -> 
     assert verify(release, content=True) == ()
 
 
+@pytest.mark.parametrize("where", ["folder", "server"])
+def test_who_comes_and_goes_decides_again_on_rows_that_did_not_change(tmp_path: Path, server: str, where: str) -> None:
+    """Only `person` changes; rows of who went are set aside, rows of who came are not any more."""
+    state: dict[str, Any] = {
+        "person": [person(1), person(2)],
+        "condition_occurrence": [condition(FAR * whose, whose) for whose in (1, 2, 3)],
+        "death": [],
+    }
+
+    def placed(persons: list[int], *, anew: bool) -> Path | str:
+        state["person"] = [person(whose) for whose in persons]
+        if where == "server":
+            return fill(server, state, anew=anew)
+        write(tmp_path / "source", state)
+        return tmp_path / "source"
+
+    release = None
+    for step, persons in enumerate(([1, 2], [1], [1, 3], [1, 2, 3])):
+        place = placed(persons, anew=step == 0)
+        release = load(place, tmp_path / f"{step}", release)
+        same(release, load(place, tmp_path / f"{step}-full"))
+        found = pl.read_parquet(release.table("condition_occurrence"))["person_id"].to_list()
+        assert sorted(found) == persons
+
+
 def test_a_damaged_file_is_not_taken_over(tmp_path: Path) -> None:
     source = as_folder(tmp_path / "source", SMALL, "csv")
     parent = load(source, tmp_path / "before")
