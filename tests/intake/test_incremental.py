@@ -106,20 +106,33 @@ def same(incremental: Release, full: Release) -> None:
     assert {name: path.read_bytes() for name, path in full.tables.items()}.keys() == incremental.tables.keys()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(before=states, steps=edits)
-def test_a_folder_read_in_part_is_the_folder_read_whole(before: Any, steps: Any) -> None:
+QUICK: dict[str, Any] = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+}
+
+
+def check_folder(before: Any, steps: Any) -> None:
     with TemporaryDirectory() as place:
         folder = Path(place)
         write(folder / "source", before)
-        parent = _loaded(folder / "source", folder / "before")
+        parent = load(folder / "source", folder / "before")
         write(folder / "source", edited(before, steps))
-        full = _loaded(folder / "source", folder / "full")
+        full = load(folder / "source", folder / "full")
         same(load(folder / "source", folder / "incremental", parent), full)
 
 
-def _loaded(source: Path | str, into: Path) -> Release:
-    return load(source, into)
+@settings(max_examples=6, **QUICK)
+@given(before=states, steps=edits)
+def test_a_folder_read_in_part_is_the_folder_read_whole(before: Any, steps: Any) -> None:
+    check_folder(before, steps)
+
+
+@pytest.mark.long
+@settings(max_examples=150, **QUICK)
+@given(before=states, steps=edits)
+def test_many_folders_read_in_part_are_the_folders_read_whole(before: Any, steps: Any) -> None:
+    check_folder(before, steps)
 
 
 @pytest.fixture(scope="module")
@@ -149,11 +162,7 @@ def fill(server: str, state: dict[str, list[dict[str, Any]]], *, anew: bool) -> 
     return f"{server}&schema=cdm"
 
 
-@settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-)
-@given(before=states, steps=edits)
-def test_a_server_read_in_part_is_the_server_read_whole(server: str, before: Any, steps: Any) -> None:
+def check_server(server: str, before: Any, steps: Any) -> None:
     with TemporaryDirectory() as place:
         folder = Path(place)
         url = fill(server, before, anew=True)
@@ -163,8 +172,21 @@ def test_a_server_read_in_part_is_the_server_read_whole(server: str, before: Any
         same(load(url, folder / "incremental", parent), full)
 
 
+@settings(max_examples=4, **QUICK)
+@given(before=states, steps=edits)
+def test_a_server_read_in_part_is_the_server_read_whole(server: str, before: Any, steps: Any) -> None:
+    check_server(server, before, steps)
+
+
+@pytest.mark.long
+@settings(max_examples=80, **QUICK)
+@given(before=states, steps=edits)
+def test_many_servers_read_in_part_are_the_servers_read_whole(server: str, before: Any, steps: Any) -> None:
+    check_server(server, before, steps)
+
+
 def test_only_changed_buckets_are_asked_for(tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One corrected row of a table of 200,000: the rows of its bucket come, and the deleted row goes."""
+    """One corrected row of a table of 60,000: the rows of its bucket come, and the deleted row goes."""
     statements(
         server,
         "DROP SCHEMA IF EXISTS large CASCADE",
@@ -172,14 +194,14 @@ def test_only_changed_buckets_are_asked_for(tmp_path: Path, server: str, monkeyp
         "CREATE TABLE large.person AS SELECT i AS person_id, 1980 AS year_of_birth FROM generate_series(1, 50) i",
         "CREATE TABLE large.measurement AS SELECT i AS measurement_id, 1 + i % 50 AS person_id,"
         " DATE '2020-01-01' + i % 300 AS measurement_date, i * 0.5 AS value_as_number"
-        " FROM generate_series(1, 200000) i",
+        " FROM generate_series(1, 60000) i",
     )
     url = f"{server}&schema=large"
     parent = load(url, tmp_path / "before")
     statements(
         server,
-        "UPDATE large.measurement SET value_as_number = -1 WHERE measurement_id = 70000",
-        "DELETE FROM large.measurement WHERE measurement_id = 70001",
+        "UPDATE large.measurement SET value_as_number = -1 WHERE measurement_id = 20000",
+        "DELETE FROM large.measurement WHERE measurement_id = 20001",
     )
     came: list[int] = []
     rows = servers.PostgresReader.rows
@@ -191,7 +213,7 @@ def test_only_changed_buckets_are_asked_for(tmp_path: Path, server: str, monkeyp
     monkeypatch.setattr(servers.PostgresReader, "rows", counting)
     release = load(url, tmp_path / "after", parent)
     assert 0 < sum(came) <= 2**14
-    found = pl.read_parquet(release.table("measurement")).filter(pl.col("measurement_id").is_in([70000, 70001]))
+    found = pl.read_parquet(release.table("measurement")).filter(pl.col("measurement_id").is_in([20000, 20001]))
     assert found["value_as_number"].to_list() == [-1.0]
     assert release.table("person").stat().st_ino == parent.table("person").stat().st_ino
 
@@ -206,6 +228,31 @@ def test_tables_that_did_not_change_are_one_file_on_the_disk(tmp_path: Path) -> 
     assert shared == {"person", "visit_occurrence"}
     shutil.rmtree(parent.folder)
     assert verify(release, content=True) == ()
+
+
+@pytest.mark.parametrize("where", ["folder", "server"])
+def test_who_comes_and_goes_decides_again_on_rows_that_did_not_change(tmp_path: Path, server: str, where: str) -> None:
+    """Only `person` changes; rows of who went are set aside, rows of who came are not any more."""
+    state: dict[str, Any] = {
+        "person": [person(1), person(2)],
+        "condition_occurrence": [condition(FAR * whose, whose) for whose in (1, 2, 3)],
+        "death": [],
+    }
+
+    def placed(persons: list[int], *, anew: bool) -> Path | str:
+        state["person"] = [person(whose) for whose in persons]
+        if where == "server":
+            return fill(server, state, anew=anew)
+        write(tmp_path / "source", state)
+        return tmp_path / "source"
+
+    release = None
+    for step, persons in enumerate(([1, 2], [1], [1, 3], [1, 2, 3])):
+        place = placed(persons, anew=step == 0)
+        release = load(place, tmp_path / f"{step}", release)
+        same(release, load(place, tmp_path / f"{step}-full"))
+        found = pl.read_parquet(release.table("condition_occurrence"))["person_id"].to_list()
+        assert sorted(found) == persons
 
 
 def test_a_damaged_file_is_not_taken_over(tmp_path: Path) -> None:

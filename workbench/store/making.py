@@ -66,9 +66,9 @@ def making(store: Store, job: jobs.Job, root: Path, event: Event) -> Generator[M
         intent = int(write.connection.execute(insert(intents).values(values).returning(intents.c.id)).scalar_one())
         write.event.payload = {**event.payload, "intent": intent}
     made = Making(store, root, event, intent)
-    made.folder.mkdir(mode=0o700)
     try:
         with files.user_errors(root):
+            made.folder.mkdir(mode=0o700)
             yield made
     except BaseException as error:
         if not made.published:

@@ -1,0 +1,101 @@
+"""Loads in processes of their own, to be killed: `python -m tests.services.loader HOME` forks one for each line read.
+
+A line is the path of a source. The answers are lines too: `pid N`, `at SHARE` as the load goes on, `refused CODE`,
+`done ID`, and `ended STATUS` when the process is gone. Forking from a process that has everything imported and nothing
+open makes a load begin at once.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.conftest import ROOT
+from workbench.kernel.errors import UserError
+from workbench.kernel.settings import Settings, load_settings
+from workbench.services import people, releases
+from workbench.services.context import open_workbench
+
+
+def settings_of(home: Path) -> Settings:
+    """The settings of a home, its MLflow folder beside it."""
+    return load_settings(home, {"WORKBENCH_MLRUNS": str(home.with_name("mlruns"))})
+
+
+def load(home: Path, source: Path) -> None:
+    """Load a source and say how it goes on."""
+    wb = open_workbench(settings_of(home), create=True)
+    try:
+        progress = lambda share, _: print(f"at {share:.3f}", flush=True)  # noqa: E731
+        view = releases.load_omop(wb, people.first_steward(wb), source, name="x", synthetic=True, progress=progress)
+        print(f"done {view.id}", flush=True)
+    except UserError as error:
+        print(f"refused {error.code}", flush=True)
+    finally:
+        wb.close()
+
+
+def main(home: Path) -> None:
+    """Fork one load for each line."""
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            load(home, Path(line.strip()))
+            os._exit(0)
+        print(f"pid {child}", flush=True)
+        print(f"ended {os.waitpid(child, 0)[1]}", flush=True)
+
+
+class Loader:
+    """A process that loads one source after the other into a home; ask with `start`, hear with `next`."""
+
+    def __init__(self, home: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.services.loader", str(home)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def start(self, source: Path) -> int:
+        """Begin a load; return its process number."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{source}\n")
+        self.process.stdin.flush()
+        return int(self.until("pid")[-1].split()[1])
+
+    def next(self) -> str:
+        """Return the next line that it says."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def until(self, word: str, *, least: float = 0.0) -> list[str]:
+        """Return what it says up to a line that begins with a word (of `at`, with at least this share), or the end."""
+        said: list[str] = []
+        while not said or not said[-1].startswith("ended"):
+            said.append(self.next())
+            first, _, rest = said[-1].partition(" ")
+            if not said[-1] or (first == word and (word != "at" or float(rest) >= least)):
+                break
+        return said
+
+    def run(self, source: Path) -> tuple[str, float]:
+        """Load to the end; return the last thing that the load said, and its seconds."""
+        start = time.monotonic()
+        self.start(source)
+        said = self.until("ended")
+        return said[-2], time.monotonic() - start
+
+    def close(self) -> None:
+        """End the process."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
