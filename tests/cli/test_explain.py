@@ -83,3 +83,16 @@ def test_questions_and_hints_on_paper_and_on_data(own: Path, demo_copy: Path, tm
     place = ("--release", "--home", str(demo_copy), "--as", "researcher", "--json")
     here = workbench("cohort", "check", "long.json", *place, cwd=tmp_path, check=False)
     assert [each["code"] for each in json.loads(here.stdout)["warnings"]["long"]] == ["prior_long"]
+
+
+def test_diagnostics_on_own_data_and_in_a_home(own: Path, demo_copy: Path, tmp_path: Path) -> None:
+    told = workbench("cohort", "diagnose", RULES, "--database", str(own), cwd=tmp_path).stdout
+    assert "persons: 1,142; events: 1,142" in told
+    assert "Persons by the rules that they do not meet" in told
+    found = json.loads(workbench("cohort", "diagnose", RULES, "--database", str(own), "--json", cwd=tmp_path).stdout)
+    assert found["total"]["persons"]["value"] == 1142
+    place = ("--home", str(demo_copy), "--as", "researcher")
+    governed = workbench("cohort", "diagnose", RULES, *place, cwd=tmp_path).stdout
+    assert "persons: about 1,140; events: about 1,140" in governed
+    refused = workbench("cohort", "diagnose", "nothing", *place, cwd=tmp_path, check=False)
+    assert refused.returncode == 1

@@ -19,6 +19,7 @@ from workbench.services import (
     auditing,
     cohorts,
     demo,
+    diagnosing,
     extracts,
     jobs,
     learning,
@@ -63,12 +64,14 @@ VERBS: dict[str, Callable[[Workbench, Actor], object]] = {
     "model.train": lambda wb, who: learning.train(wb, who, "fea-x"),
     "audit.read": auditing.log,
     "cohort.generate": lambda wb, who: cohorts.generate(wb, who, {}),
+    "cohort.diagnose": lambda wb, who: diagnosing.diagnose_cohort(wb, who, "coh-x"),
     "cohort.why": lambda wb, who: why.why_in_extract(wb, who, "ext-x", 1),
     "user.manage": lambda wb, who: people.add_person(wb, who, Person("new", "New", Role.RESEARCHER, None)),
 }
+STUDY = {"extract.open", "cohort.generate", "cohort.diagnose", "cohort.why"}
 MAY = {
-    "researcher": {"study.create", "request.create", "extract.run", "extract.open", "cohort.generate", "cohort.why"},
-    "datascientist": {"extract.open", "features.build", "model.train", "cohort.generate", "cohort.why"},
+    "researcher": {*STUDY, "study.create", "request.create", "extract.run"},
+    "datascientist": {*STUDY, "features.build", "model.train"},
     "ethics": {"study.open", "request.decide", "extract.revoke", "audit.read"},
     "steward": {"release.load", "user.manage"},
 }

@@ -1,6 +1,8 @@
-"""What the pages explain: a cohort's timeline, and why a person of an extract is in its cohort."""
+"""What the pages explain: a cohort's timeline and diagnostics, and why a person of an extract is in its cohort."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 from playwright.sync_api import expect
@@ -57,3 +59,20 @@ def test_the_timeline_of_a_cohort_is_read_aloud_as_its_sentence(visit: Visit) ->
     visit.shot("chronologie")
     visit.page.get_by_role("link", name="English").click()
     expect(visit.page.get_by_role("img", name="Timeline of celecoxib_without_prior_gi_bleed")).to_be_visible()
+
+
+def test_diagnostics_are_made_beside_the_app_and_shown_governed(visit: Visit) -> None:
+    visit.sign_in(RESEARCHER)
+    visit.go("Cohortes")
+    visit.page.get_by_role("link", name="celecoxib_without_prior_gi_bleed").click()
+    visit.page.get_by_role("tab", name="Diagnostic").click()
+    visit.page.get_by_role("button", name="Faire le diagnostic").click()
+    expect(visit.page.get_by_text("Le diagnostic est fait.")).to_be_visible(timeout=60_000)
+    ages = visit.page.get_by_role("table", name="Personnes par tranche d’âge")
+    expect(ages.get_by_role("row", name=re.compile("30 à 39 ans"))).to_contain_text("335")
+    expect(ages.get_by_role("row", name=re.compile("0 à 9 ans"))).to_contain_text("moins de 11")
+    expect(visit.page.get_by_role("img", name=re.compile("le plus haut : environ"))).to_be_visible()
+    why_not = visit.page.get_by_role("table", name=re.compile("Chaque personne compte une fois"))
+    expect(why_not).to_contain_text("No peptic ulcer before entry")
+    visit.ready()
+    visit.shot("diagnostic")

@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 from workbench.cohorts.circe import Definition
-from workbench.cohorts.describe_events import Words, events_text, tests_text
-from workbench.cohorts.plan import (
-    Bound,
-    Clip,
-    Demographics,
-    DrugEra,
-    Entry,
-    Group,
-    Match,
-    Offset,
-    Plan,
-    Rule,
-    Window,
-)
+from workbench.cohorts.describe_events import Form, Words, events_text, tests_text
+from workbench.cohorts.describe_windows import window_text as one_window
+from workbench.cohorts.describe_windows import windows_text
+from workbench.cohorts.plan import Clip, Demographics, DrugEra, Entry, Events, Group, Match, Offset, Plan, Rule, Window
 from workbench.kernel.text import Lang
 
 
@@ -61,14 +51,19 @@ def event_group_text(group: Group, lang: Lang) -> str:
     return _group(group, Words(lang), "event")
 
 
+def event_text(events: Events, lang: Lang) -> str:
+    """Return a kind of event with all that is asked of it, what must lie around it too."""
+    return _with_context(events, Words(lang), "one")
+
+
 def count_text(match: Match, lang: Lang) -> str:
     """Return which events a criterion asks for, and how many."""
     return _how_many(match, Words(lang))
 
 
-def window_text(window: Window, lang: Lang, beyond: bool = False) -> str:
-    """Return when an event must start (or end), seen from the entry event; empty where there is nothing to say."""
-    return _window(window, Words(lang), "entry", beyond)
+def window_text(window: Window, lang: Lang) -> str:
+    """Return when an event must start (or end), seen from the entry event."""
+    return one_window(window, Words(lang), "entry")
 
 
 def exit_text(plan: Plan, lang: Lang) -> str:
@@ -77,33 +72,32 @@ def exit_text(plan: Plan, lang: Lang) -> str:
 
 
 def _entry(entry: Entry, words: Words) -> str:
-    single = len(entry.events) == 1
-    first = single and entry.events[0].first
-    kinds = words.join("or", [_with_context(words, at, entry) for at in range(len(entry.events))])
-    key = "enter_first" if first else f"enter_{entry.limit.kind}"
-    return words(key, events=kinds, observed=_observed(entry, words))
+    """How patients enter: at each of some events, or at the first or last of a person."""
+    limit, observed = entry.limit.kind, _observed(entry, words)
+    if len(entry.events) > 1:
+        kinds = words.join("or", [_with_context(events, words, "one") for events in entry.events])
+        return words(f"enter_{limit}_of", events=kinds, observed=observed)
+    events = entry.events[0]
+    key = "enter_their" if events.first and limit != "last" else f"enter_{limit}"
+    return words.by_gender(key, events.domain, events=_with_context(events, words, "bare"), observed=observed)
 
 
-def _with_context(words: Words, at: int, entry: Entry) -> str:
-    events = entry.events[at]
-    bare = events_text(events, words, form="first" if events.first else "one")
+def _with_context(events: Events, words: Words, form: Form) -> str:
+    text = events_text(events, words, form)
     if events.around is None:
-        return bare
-    return words("with_context", events=bare, group=_group(events.around, words, "event"))
+        return text
+    return words("with_context", events=text, group=_group(events.around, words, "event"))
 
 
 def _observed(entry: Entry, words: Words) -> str:
-    parts = [
-        words(f"observed_{side}", days=words.days(days))
-        for side, days in (("before", entry.prior_days), ("after", entry.post_days))
-        if days
-    ]
+    sides = (("before", entry.prior_days), ("after", entry.post_days))
+    parts = [words(f"observed_{side}", days=words.days(days)) for side, days in sides if days]
     return words("observed", sides=words.join("and", parts)) if parts else ""
 
 
 def _rule(rule: Rule, words: Words) -> str:
-    group = _group(rule.group, words, "entry")
-    return words("rule", name=rule.name, group=group) if rule.name else words("rule_unnamed", group=group)
+    group, name = _group(rule.group, words, "entry"), " ".join(rule.name.split())
+    return words("rule", name=name, group=group) if name else words("rule_unnamed", group=group)
 
 
 def _group(group: Group, words: Words, index: str) -> str:
@@ -111,14 +105,16 @@ def _group(group: Group, words: Words, index: str) -> str:
     parts = [_member(member, words, index) for member in group.members]
     if not parts:
         return words("no_condition")
-    if group.kind in ("all", "any") and len(parts) == 1:
+    one = len(parts) == 1
+    if one and (group.kind in ("all", "any") or (group.kind == "at least" and group.count == 1)):
         return parts[0]
     if group.kind == "all":
         return words.join("and", parts)
-    if group.kind == "any":
+    if group.kind == "any" or (group.kind == "at least" and group.count == 1):
         return words("any_of", parts=words.join("or", parts))
     key = "at_least_of" if group.kind == "at least" else "at_most_of"
-    return words(key, count=group.count, parts=words("list_separator").join(parts))
+    return words("none_of" if group.kind == "at most" and group.count == 0 else key, count=group.count,
+                 parts=words.list(parts))  # fmt: skip
 
 
 def _member(member: Match | Demographics | Group, words: Words, index: str) -> str:
@@ -130,74 +126,51 @@ def _member(member: Match | Demographics | Group, words: Words, index: str) -> s
 
 
 def _match(match: Match, words: Words, index: str) -> str:
-    events = match.events
-    how_many = _how_many(match, words)
-    windows = [_window(window, words, index, match.beyond_observation) for window in match.windows]
-    parts = [how_many, *(text for text in windows if text)]
+    parts = [_how_many(match, words), windows_text(match, words, index)]
     if match.same_visit:
         parts.append(words("same_visit"))
     text = " ".join(parts)
-    if events.around is None:
+    if match.events.around is None:
         return text
-    return words("with_context", events=text, group=_group(events.around, words, "event"))
+    return words("with_context", events=text, group=_group(match.events.around, words, "event"))
 
 
 def _how_many(match: Match, words: Words) -> str:
-    domain = match.events.domain
-    single = match.count == 1
+    events, domain, single = match.events, match.events.domain, match.count == 1
     if match.count == 0 and match.operator in ("=", "<="):
-        return words.by_gender("none", domain, events=events_text(match.events, words, "bare"))
-    operator = {"=": "exactly", "<=": "at_most", ">=": "at_least"}[match.operator]
-    key = f"{operator}_one" if single else operator
-    text = words.by_gender(
-        key, domain, count=match.count, events=events_text(match.events, words, "bare" if single else "many")
-    )
+        text = words.by_gender("none", domain, events=events_text(events, words, "bare"))
+    elif single and match.operator == ">=" and events.first:
+        text = events_text(events, words, "one")
+    else:
+        operator = {"=": "exactly", "<=": "at_most", ">=": "at_least"}[match.operator]
+        told = events_text(events, words, "bare" if single else "many")
+        text = words.by_gender(f"{operator}_one" if single else operator, domain, count=match.count, events=told)
     if match.distinct is None:
         return text
     return words("distinct", text=text, field=words(f"field_{match.distinct}"))
 
 
-def _window(window: Window, words: Words, index: str, beyond: bool) -> str:
-    """When an event must start (or end), seen from the index."""
-    moment = words(f"{index}_{window.index}")
-    low, high = window.low, window.high
-    if low.days is None and high.days is None:
-        text = words("anytime_beyond" if beyond else "anytime")
-    elif low.days is None:
-        text = words("until", point=_point(high, words, moment))
-    elif high.days is None:
-        text = words("since", point=_point(low, words, moment))
-    elif low.days == high.days:
-        text = words("on", point=_point(low, words, moment))
-    else:
-        text = words("between", low=_point(low, words, moment), high=_point(high, words, moment))
-    return words("event_ends", text=text) if window.event == "end" else text
-
-
-def _point(bound: Bound, words: Words, moment: str) -> str:
-    days = bound.days or 0
-    if days == 0:
-        return words("day_of", moment=moment)
-    return words("days_before" if days < 0 else "days_after", days=words.days(abs(days)), moment=moment)
-
-
 def _exit(plan: Plan, words: Words) -> str:
     match plan.exit:
         case Offset():
-            key = "exit_offset" if plan.exit.days else "exit_same"
-            text = words(key, days=words.days(plan.exit.days), moment=words(f"entry_{plan.exit.side}"))
+            days, side = plan.exit.days, plan.exit.side
+            key = "exit_offset" if days > 0 else "exit_before" if days else f"exit_same_{side}"
+            text = words(key, days=words.days(abs(days)), moment=words(f"entry_{side}"))
         case DrugEra():
             extra = words("exit_era_offset", days=words.days(plan.exit.offset)) if plan.exit.offset else ""
-            text = words("exit_era", drug=plan.exit.label, gap=words.days(plan.exit.gap), extra=extra)
+            supply = plan.exit.days_supply
+            extra += words("exit_era_supply", days=words.days(supply)) if supply is not None else ""
+            gap = words("exit_era_gap", days=words.days(plan.exit.gap)) if plan.exit.gap else words("exit_era_no_gap")
+            text = words("exit_era", drug=plan.exit.label, gap=gap, extra=extra)
         case _:
             text = words("exit_observation")
     if plan.censoring:
-        events = [events_text(each, words, "one") for each in plan.censoring]
+        events = [_with_context(each, words, "one") for each in plan.censoring]
         text = words("exit_censored", text=text, events=words.join("or", events))
     return text
 
 
 def _clip(clip: Clip, words: Words) -> str:
-    start = words("clip_start", day=clip.start.isoformat()) if clip.start else ""
-    end = words("clip_end", day=clip.end.isoformat()) if clip.end else ""
+    start = words("clip_start", day=words.date(clip.start)) if clip.start else ""
+    end = words("clip_end", day=words.date(clip.end)) if clip.end else ""
     return words("clip", sides=" ".join(side for side in (start, end) if side))

@@ -8,13 +8,13 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal
 
-from workbench.cohorts.plan import Abnormal, Compare, Events, InSet, Test, TextTest
+from workbench.cohorts.plan import Abnormal, Adjust, Compare, Events, InSet, Side, Test, TextTest
 from workbench.kernel.text import Lang, say
 
-Form = Literal["one", "first", "bare", "many"]
+Form = Literal["one", "bare", "many"]
 _FEMININE = frozenset(
-    {"DrugExposure", "ProcedureOccurrence", "Measurement", "Observation", "DeviceExposure", "DrugEra", "DoseEra",
-     "ConditionEra", "ObservationPeriod", "PayerPlanPeriod"}
+    {"DrugExposure", "Measurement", "Observation", "DeviceExposure", "DrugEra", "DoseEra", "ConditionEra",
+     "ObservationPeriod", "PayerPlanPeriod"}
 )  # fmt: skip
 _SEXES = frozenset({8507, 8532})
 """OMOP's concepts of male and female."""
@@ -22,6 +22,7 @@ _OPERATORS = {
     "=": "equal", "<>": "unequal", "<": "less", "<=": "at_most", ">": "more", ">=": "at_least",
     "between": "between", "not between": "outside",
 }  # fmt: skip
+_UNITS = {"age_at_start": "years", "age_at_end": "years", "length": "days", "days_supply": "days", "gap_days": "days"}
 
 
 @dataclass(frozen=True)
@@ -48,56 +49,110 @@ class Words:
             return "".join(parts)
         return self(f"list_{word}", head=", ".join(parts[:-1]), last=parts[-1])
 
+    def list(self, parts: Sequence[str]) -> str:
+        """Return "a, b, c"."""
+        return self("list_separator").join(part for part in parts if part)
+
+    def date(self, day: date) -> str:
+        """Return a day as people write it."""
+        number = self("first_of_month") if day.day == 1 else str(day.day)
+        return self("date", day=number, month=self("months").split()[day.month - 1], year=day.year)
+
+    def number(self, value: Decimal) -> str:
+        """Return a number with the language's decimal mark."""
+        return f"{value.normalize():f}".replace(".", self("decimal_mark"))
+
 
 def events_text(events: Events, words: Words, form: Form) -> str:
-    """Return a kind of event: "a first exposure to “celecoxib”", with its tests in brackets."""
+    """Return a kind of event: "their first-ever exposure to “celecoxib”", with its tests in brackets."""
     noun = words(f"noun_{events.domain}_many" if form == "many" else f"noun_{events.domain}")
     named = words(f"named_{events.domain}", noun=noun, name=events.label) if events.label else noun
-    if events.first:
-        named = words.by_gender("first", events.domain, noun=named) if form != "many" else named
+    tests = [_source(events, words), tests_text(events.tests, words)]
+    if events.first and form == "many":
+        tests.append(words("first_only"))
+    elif events.first:
+        named = words.by_gender("first_ever", events.domain, noun=named)
+        named = words("their", events=named) if form == "one" else named
     elif form == "one":
         named = words(f"a_{events.domain}", noun=named)
-    tests = tests_text(events.tests, words)
-    if events.adjust is not None:
-        tests = words("list_separator").join(part for part in (tests, words("adjusted")) if part)
-    if events.period_start or events.period_end:
-        days = [day.isoformat() for day in (events.period_start, events.period_end) if day]
-        tests = words("list_separator").join([*([tests] if tests else []), words("period", days=" – ".join(days))])
-    return words("tested", events=named, tests=tests) if tests else named
+    tests += [_adjusted(events.adjust, words), _period(events, words)]
+    listed = words.list(tests)
+    return words("tested", events=named, tests=listed) if listed else named
+
+
+def _source(events: Events, words: Words) -> str:
+    return words("source", name=events.source_label) if events.source is not None else ""
+
+
+def _adjusted(adjust: Adjust | None, words: Words) -> str:
+    if adjust is None:
+        return ""
+    ends = ((adjust.start_from, adjust.start_days), (adjust.end_from, adjust.end_days))
+    return words("adjusted", start=_moved(*ends[0], words), end=_moved(*ends[1], words))
+
+
+def _moved(side: Side, days: int, words: Words) -> str:
+    moment = words(f"moment_{side}")
+    if days == 0:
+        return moment
+    return words("moved_before" if days < 0 else "moved_after", days=words.days(abs(days)), moment=moment)
+
+
+def _period(events: Events, words: Words) -> str:
+    """Dates that stand for the event's own; each must lie in it."""
+    start, end = events.period_start, events.period_end
+    if start and end:
+        return words("period_both", start=words.date(start), end=words.date(end))
+    if start:
+        return words("period_from", start=words.date(start))
+    return words("period_to", end=words.date(end)) if end else ""
 
 
 def tests_text(tests: Sequence[Test], words: Words) -> str:
-    """Return tests as a list: "age at least 40, sex: FEMALE"."""
-    return words("list_separator").join(_test(test, words) for test in tests)
+    """Return tests as a list: "age ≥ 40 years, female"."""
+    return words.list([_test(test, words) for test in tests])
 
 
 def _test(test: Test, words: Words) -> str:
-    if isinstance(test, Abnormal):
-        return words("abnormal")
-    field = words(f"field_{test.field}")
     match test:
+        case Abnormal():
+            return words("abnormal")
         case InSet():
-            if test.concepts is None:
-                return words("unset" if test.negated else "set", field=field)
-            return words("not_in" if test.negated else "in", field=field, names=_names(test, words))
+            return _in_set(test, words)
         case Compare():
-            key = _OPERATORS[test.operator]
-            return words(f"test_{key}", field=field, value=_value(test.value), extent=_value(test.extent))
+            return _compare(test, words)
         case TextTest():
+            field = words(f"field_{test.field}")
             return words(f"text_{test.place}{'_not' if test.negated else ''}", field=field, words=test.words)
 
 
-def _names(test: InSet, words: Words) -> str:
-    """The sexes in the reader's language; other concepts by the names that the document gives them."""
-    ids = [item.concept_id for item in test.concepts.items] if test.concepts and test.concepts.literal else []
-    if test.field == "gender" and set(ids) <= _SEXES and ids:
-        return words(f"gender_{ids[0]}") if len(ids) == 1 else words.join("or", [words(f"gender_{i}") for i in ids])
-    return test.label
+def _in_set(test: InSet, words: Words) -> str:
+    field = words(f"field_{test.field}")
+    if test.concepts is None:
+        return words("unset" if test.negated else "set", field=field)
+    ids = [item.concept_id for item in test.concepts.items] if test.concepts.literal else []
+    if test.field == "gender" and ids and set(ids) <= _SEXES:
+        names = words.join("or", [words(f"sex_{concept}") for concept in ids])
+        return words("not_of_sex" if test.negated else "of_sex", names=names)
+    return words("not_in" if test.negated else "in", field=field, names=test.label)
 
 
-def _value(value: Decimal | date | None) -> str:
+def _compare(test: Compare, words: Words) -> str:
+    """A field and what it is compared with; days by words, numbers by signs, which read the same for any noun."""
+    first = "" if test.extent is not None else test.field  # "15 to 49 years": the unit stands once
+    values = [_value(test.value, first, words), _value(test.extent, test.field, words)]
+    kind = "date" if isinstance(test.value, date) else "test"
+    key = f"{kind}_{_OPERATORS[test.operator]}"
+    return words(key, field=words(f"field_{test.field}"), value=values[0], extent=values[1])
+
+
+def _value(value: Decimal | date | None, field: str, words: Words) -> str:
     if value is None:
         return ""
     if isinstance(value, date):
-        return value.isoformat()
-    return f"{value.normalize():f}"
+        return words.date(value)
+    unit = _UNITS.get(field)
+    number = words.number(value)
+    if unit is None:
+        return number
+    return words(f"one_{unit.removesuffix('s')}" if abs(value) == 1 else unit, count=number)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,34 +91,6 @@ def calendar(engine: Engine, included: str, *, months: bool) -> tuple[Month, ...
     return tuple(sorted(found, key=lambda each: (each.year, each.month or 0)))
 
 
-def sites(engine: Engine, included: str) -> tuple[Site, ...]:
-    """Return the entry events by care site, the most persons first; none where the data record no care site."""
-    if "care_site_id" not in engine.columns("visit_occurrence"):
-        return ()
-    joins = [
-        sql.join(
-            sql.cdm_table("visit_occurrence", "v"),
-            sql.same("v", "i", "visit_occurrence_id", "person_id"),
-            "LEFT",
-        )
-    ]
-    chosen = {"site": sql.col("v", "care_site_id"), "person_id": sql.col("i", "person_id")}
-    placed = sql.select(chosen, sql.work_table(included, "i"), joins=joins)
-    tree = sql.select({**sql.columns("d", "site"), **_counts("d")}, sql.sub(placed, "d"), group=[sql.col("d", "site")])
-    rows = engine.fetch(tree).to_pylist()
-    names = _site_names(engine)
-    found = [Site(row["site"], names.get(row["site"], ""), _count(row)) for row in rows]
-    known = any(site.id is not None for site in found)
-    return tuple(sorted(found, key=lambda site: (-site.count.persons, site.name, site.id or 0))) if known else ()
-
-
-def _site_names(engine: Engine) -> dict[int, str]:
-    if not engine.columns("care_site") >= {"care_site_id", "care_site_name"}:
-        return {}
-    tree = sql.select(sql.columns("s", "care_site_id", "care_site_name"), sql.cdm_table("care_site", "s"))
-    return {row["care_site_id"]: row["care_site_name"] or "" for row in engine.fetch(tree).to_pylist()}
-
-
 def people(engine: Engine, included: str) -> tuple[People, ...]:
     """Return the persons by age band and sex at their first entry event that was kept."""
     first = sql.select(
@@ -145,8 +118,9 @@ def people(engine: Engine, included: str) -> tuple[People, ...]:
     return tuple(People(low, sex, persons) for (low, sex), persons in sorted(bands.items()))
 
 
-def codes(engine: Engine, plan: Plan, cohort: CohortScript) -> tuple[Coded, ...]:
-    """Return the codes of the entry events on the days that were kept, the most persons first.
+@contextmanager
+def recorded(engine: Engine, plan: Plan, cohort: CohortScript) -> Generator[Mapping[str, list[int]]]:
+    """Make the entry events as they are recorded; give the places of their kinds by domain, for `codes` and `sites`.
 
     Of several entry events of a person on one day all count: one alone cannot be told from the others.
     """
@@ -156,12 +130,49 @@ def codes(engine: Engine, plan: Plan, cohort: CohortScript) -> tuple[Coded, ...]
             by_domain.setdefault(events.domain, []).append(kind)
     engine.materialise(Step(_KEPT, _on_kept_days(cohort)))
     try:
-        found = [row for name, kinds in by_domain.items() for row in _coded(engine, DOMAINS[name], kinds)]
+        yield by_domain
     finally:
         engine.drop(_KEPT)
+
+
+def codes(engine: Engine, by_domain: Mapping[str, list[int]]) -> tuple[Coded, ...]:
+    """Return the codes of the entry events on the days that were kept, the most persons first."""
+    found = [row for name, kinds in by_domain.items() for row in _coded(engine, DOMAINS[name], kinds)]
     known = look_up(engine, (row[part] for row in found for part in ("concept", "source") if row[part]))
     coded = [Coded(row["table"], known.get(row["concept"]), known.get(row["source"]), _count(row)) for row in found]
     return tuple(sorted(coded, key=_by_persons))
+
+
+def sites(engine: Engine, by_domain: Mapping[str, list[int]]) -> tuple[Site, ...]:
+    """Return the entry events by care site, the most persons first; none where the data record no care site."""
+    if not by_domain or "care_site_id" not in engine.columns("visit_occurrence"):
+        return ()
+    visits = sql.union_all([_visits(DOMAINS[name], kinds) for name, kinds in by_domain.items()])
+    same = sql.same("v", "r", "visit_occurrence_id", "person_id")
+    placed = sql.select(
+        {"site": sql.col("v", "care_site_id"), "person_id": sql.col("r", "person_id")},
+        sql.sub(visits, "r"),
+        joins=[sql.join(sql.cdm_table("visit_occurrence", "v"), same, "LEFT")],
+    )
+    tree = sql.select({**sql.columns("d", "site"), **_counts("d")}, sql.sub(placed, "d"), group=[sql.col("d", "site")])
+    names = _site_names(engine)
+    found = [Site(row["site"], names.get(row["site"], ""), _count(row)) for row in engine.fetch(tree).to_pylist()]
+    known = any(site.id is not None for site in found)
+    return tuple(sorted(found, key=lambda site: (-site.count.persons, site.name, site.id or 0))) if known else ()
+
+
+def _visits(spec: Domain, kinds: Iterable[int]) -> exp.Select:
+    """The visits of one table's entry events; none where its records belong to no visit."""
+    visit = sql.col("t", "visit_occurrence_id") if spec.visit else sql.null("BIGINT")
+    chosen = {"person_id": sql.col("m", "person_id"), "visit_occurrence_id": visit}
+    return sql.select(chosen, _records(kinds), joins=[_record(spec)])
+
+
+def _site_names(engine: Engine) -> dict[int, str]:
+    if not engine.columns("care_site") >= {"care_site_id", "care_site_name"}:
+        return {}
+    tree = sql.select(sql.columns("s", "care_site_id", "care_site_name"), sql.cdm_table("care_site", "s"))
+    return {row["care_site_id"]: row["care_site_name"] or "" for row in engine.fetch(tree).to_pylist()}
 
 
 def _by_persons(each: Coded) -> tuple[Any, ...]:
@@ -177,25 +188,27 @@ def _on_kept_days(cohort: CohortScript) -> exp.Select:
     return sql.select(sql.columns("e", "person_id", "event_id", "kind"), entries, joins=joins)
 
 
-def _coded(engine: Engine, spec: Domain, kinds: Iterable[int]) -> list[dict[str, Any]]:
-    """The codes of one table's entry events; a record that meets two criteria counts once."""
+def _records(kinds: Iterable[int]) -> exp.Subquery:
+    """The records of some kinds of entry events; one that meets two criteria is there once."""
     wanted = sql.either([sql.compare(sql.col("e", "kind"), "=", sql.number(kind)) for kind in kinds])
-    mine = sql.select(
-        sql.columns("e", "person_id", "event_id"), sql.work_table(_KEPT, "e"), where=[wanted], distinct=True
-    )
+    columns = sql.columns("e", "person_id", "event_id")
+    return sql.sub(sql.select(columns, sql.work_table(_KEPT, "e"), where=[wanted], distinct=True), "m")
+
+
+def _record(spec: Domain) -> exp.Join:
+    keys = [sql.same("t", "m", "person_id"), sql.compare(sql.col("t", spec.key), "=", sql.col("m", "event_id"))]
+    return sql.join(sql.cdm_table(spec.table, "t"), sql.both(keys))
+
+
+def _coded(engine: Engine, spec: Domain, kinds: Iterable[int]) -> list[dict[str, Any]]:
+    """The codes of one table's entry events."""
     source = spec.source if spec.source in engine.columns(spec.table) else None
-    record = sql.both(
-        [
-            sql.same("t", "m", "person_id"),
-            sql.compare(sql.col("t", spec.key), "=", sql.col("m", "event_id")),
-        ]
-    )
     chosen = {
         "person_id": sql.col("m", "person_id"),
         "concept": sql.coalesce(sql.col("t", spec.concept or spec.key), sql.number(0)),
         "source": sql.coalesce(sql.col("t", source), sql.number(0)) if source else sql.number(0),
     }
-    joined = sql.select(chosen, sql.sub(mine, "m"), joins=[sql.join(sql.cdm_table(spec.table, "t"), record)])
+    joined = sql.select(chosen, _records(kinds), joins=[_record(spec)])
     columns = sql.columns("d", "concept", "source")
     group = [column.copy() for column in columns.values()]
     rows = engine.fetch(sql.select({**columns, **_counts("d")}, sql.sub(joined, "d"), group=group)).to_pylist()

@@ -61,10 +61,10 @@ def diagnose(engine: Engine, definition: Definition, progress: Progress = silent
             total = diagnose_events.total(engine, cohort.included)
             years = diagnose_events.calendar(engine, cohort.included, months=False)
             months = diagnose_events.calendar(engine, cohort.included, months=True)
-            sites = diagnose_events.sites(engine, cohort.included)
             people = diagnose_events.people(engine, cohort.included)
             progress(0.5, "codes")
-            codes = diagnose_events.codes(engine, plan, cohort)
+            with diagnose_events.recorded(engine, plan, cohort) as kinds:
+                codes, sites = diagnose_events.codes(engine, kinds), diagnose_events.sites(engine, kinds)
     finally:
         clean(engine, script)
     progress(0.6, "reasons")

@@ -196,7 +196,7 @@ class _Diff:
 
     def _text(self, node: Node) -> str:
         if isinstance(node, Events):
-            return events_text(node, Words(self.lang), "first" if node.first else "one")
+            return events_text(node, Words(self.lang), "one")
         return member_text(node, self.lang)
 
     def _group(self, parts: tuple[Part, Part], groups: tuple[Group, Group], where: str) -> Iterator[str]:
@@ -272,7 +272,7 @@ class _Diff:
     def _window(self, match: Match, at: int) -> str:
         if at >= len(match.windows):
             return self._say("absent")
-        return window_text(match.windows[at], self.lang, match.beyond_observation)
+        return window_text(match.windows[at], self.lang)
 
     def _moved(self, parts: tuple[Part, Part], events: tuple[Events, Events], where: str) -> Iterator[str]:
         """Moved dates, of which the sentence says only that there are some."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from workbench.cohorts.describe import count_text, event_group_text, exit_text, limit_tells, member_text
+from workbench.cohorts.describe import count_text, event_group_text, event_text, exit_text, limit_tells, member_text
 from workbench.cohorts.describe_events import Words, events_text
+from workbench.cohorts.describe_windows import telling
 from workbench.cohorts.plan import (
     Bound,
     Clip,
@@ -99,7 +100,7 @@ class _Rows:
             yield Row("", self.words(f"limit_{entry.limit.kind}"))
 
     def _event(self, events: Events) -> str:
-        return events_text(events, self.words, "first" if events.first else "one")
+        return events_text(events, self.words, "one")
 
     def _observed(self, entry: Entry) -> str:
         sides = (("before", entry.prior_days), ("after", entry.post_days))
@@ -134,7 +135,7 @@ class _Rows:
         words = count_text(bare, self.lang)
         if member.same_visit:
             words = f"{words} {self.words('same_visit')}"
-        windows = _telling(member)
+        windows = telling(member)
         paired, beyond = len(windows) > 1, member.beyond_observation
         when = self.words("separator").join(self._when(each, beyond, paired) for each in windows)
         bars = tuple(_bar(member, each, self.say("end_mark") if each.event == "end" else "") for each in windows)
@@ -165,11 +166,12 @@ class _Rows:
         text = exit_text(replace(plan, censoring=()), self.lang)
         yield Row(self.say("exit"), text[:1].upper() + text[1:], bars=(_cohort(plan),))
         for events in plan.censoring:
-            yield Row("", self.say("censor", events=self._event(events)), bars=(Bar(0, None, "censor"),), depth=1)
+            text = self.say("censor", events=event_text(events, self.lang))
+            yield Row("", text, bars=(Bar(0, None, "censor"),), depth=1)
         if plan.collapse.pad:
             yield Row("", self.words("collapse", days=self.words.days(plan.collapse.pad)), depth=1)
         if plan.clip != Clip(None, None):
-            days = [day.isoformat() if day else "…" for day in (plan.clip.start, plan.clip.end)]
+            days = [self.words.date(day) if day else "…" for day in (plan.clip.start, plan.clip.end)]
             yield Row("", self.say("clip", start=days[0], end=days[1]), depth=1)
 
 
@@ -183,12 +185,6 @@ def _bar(match: Match, window: Window, mark: str) -> Bar:
     barred = match.operator == "<=" or (match.operator == "=" and match.count == 0)
     kind: Kind = "barred" if barred else "asked"
     return Bar(window.low.days, window.high.days, kind, window.index == "end", mark or _mark(match))
-
-
-def _telling(match: Match) -> Sequence[Window]:
-    """The windows that say something; the start window where none does."""
-    bounded = [each for each in match.windows if each.low.days is not None or each.high.days is not None]
-    return bounded or match.windows[:1]
 
 
 def _mark(match: Match) -> str:

@@ -112,7 +112,8 @@ def _events(part: Part, spec: Domain, sets: Sets, group: Callable[[Part, Sets], 
         period_start=start.day() if start else None,
         period_end=end.day() if end else None,
         around=context if context and context.members else None,
-        label=sets.label(codes) or sets.label(source),
+        label=sets.label(codes),
+        source_label=sets.label(source),
         path=part.path,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -20,6 +19,7 @@ from workbench.kernel.progress import Progress, silent
 from workbench.vocabulary.concept_sets import ConceptSet
 from workbench.vocabulary.lookup import Concept, look_up
 from workbench.vocabulary.resolve import resolve
+from workbench.vocabulary.words import words
 
 Relation = Literal["below", "above", "mapped", "words", "unmapped"]
 """Below or above a concept of the set, mapped to one, with the same words; or a source code with them and no standard
@@ -27,7 +27,6 @@ concept."""
 
 MOST = 50
 _ASKED = "orphan_candidates"
-_WORD = re.compile(r"[^\W\d_]{3,}")
 _COMMON = frozenset(
     {"and", "the", "with", "without", "for", "from", "not", "other", "unspecified", "due", "des", "les", "une", "par",
      "avec", "sans", "pour", "dans", "autre", "autres", "mention", "disorder", "disease", "finding", "nos", "type"}
@@ -76,19 +75,32 @@ def orphans(engine: Engine, plan: Plan, progress: Progress = silent) -> dict[str
 
 @dataclass(frozen=True)
 class _Seen:
-    """What the data use: standard concepts by table, source concepts of rows without one by table, and their names."""
+    """What the data use: standard concepts by table, source concepts of rows without one by table, their names, and
+    the concepts whose name has a word."""
 
     used: Mapping[str, frozenset[int]]
     unmapped: Mapping[str, frozenset[int]]
     names: Mapping[int, Concept]
+    holders: Mapping[str, set[int]]
 
     @classmethod
     def of(cls, engine: Engine, domains: Iterable[Domain]) -> _Seen:
         listed = list(domains)
         used = {domain.table: _used(engine, domain) for domain in listed}
         unmapped = {domain.table: _unmapped(engine, domain) for domain in listed}
-        ids = {concept for each in (*used.values(), *unmapped.values()) for concept in each}
-        return cls(used, unmapped, look_up(engine, ids))
+        names = look_up(engine, {concept for each in (*used.values(), *unmapped.values()) for concept in each})
+        holders: dict[str, set[int]] = {}
+        for concept in names.values():
+            for word in words_of(concept.name):
+                holders.setdefault(word, set()).add(concept.id)
+        return cls(used, unmapped, names, holders)
+
+    def with_words(self, queries: Iterable[frozenset[str]]) -> frozenset[int]:
+        """Return the concepts whose name has all the words of a query."""
+        found: set[int] = set()
+        for query in queries:
+            found |= set[int].intersection(*(self.holders.get(word, set[int]()) for word in query))
+        return frozenset(found)
 
 
 def _orphans(
@@ -137,7 +149,7 @@ def _close(
     here = frozenset[int]().union(*(seen.used[table] | seen.unmapped[table] for table in tables)) - whole
     kept = {item.concept_id for item in one.concepts.items if not item.excluded}
     near: tuple[tuple[frozenset[int], Relation], ...] = (
-        (_same_words(_queries(engine, name, kept), here, seen.names), "words"),
+        (seen.with_words(_queries(engine, name, kept)), "words"),
         (mapped, "mapped"),
         (_parents(engine, kept), "above"),
         (below, "below"),
@@ -216,25 +228,11 @@ def _parents(engine: Engine, concepts: Iterable[int]) -> frozenset[int]:
 
 
 def words_of(text: str) -> frozenset[str]:
-    """Return the telling words of a name: of three letters or more, in lower case, without the commonest."""
-    return frozenset(_WORD.findall(text.casefold())) - _COMMON
+    """Return the telling words of a name: three letters or more, folded as the concept search does, not too common."""
+    return frozenset(word for word in words(text) if len(word) > 2 and not word.isdigit()) - _COMMON
 
 
 def _queries(engine: Engine, name: str, kept: Iterable[int]) -> list[frozenset[str]]:
     """The words of a set's own name and those of each of its concepts: what a near name must have all of."""
     texts = [name, *(concept.name for concept in look_up(engine, kept).values())]
-    return [words for words in dict.fromkeys(map(words_of, texts)) if words]
-
-
-def _same_words(
-    queries: Iterable[frozenset[str]], concepts: Iterable[int], names: Mapping[int, Concept]
-) -> frozenset[int]:
-    """Those of some concepts whose name has all the words of a query."""
-    holders: dict[str, set[int]] = {}
-    for concept in concepts:
-        for word in words_of(names[concept].name) if concept in names else ():
-            holders.setdefault(word, set()).add(concept)
-    found: set[int] = set()
-    for query in queries:
-        found |= set[int].intersection(*(holders.get(word, set[int]()) for word in query))
-    return frozenset(found)
+    return [query for query in dict.fromkeys(map(words_of, texts)) if query]

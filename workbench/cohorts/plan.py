@@ -110,6 +110,7 @@ class Events:
     period_end: date | None = None
     around: Group | None = None
     label: str = dataclasses.field(default="", compare=False)
+    source_label: str = dataclasses.field(default="", compare=False)
     path: str = dataclasses.field(default="", compare=False)
 
     def __post_init__(self) -> None:

@@ -28,6 +28,7 @@ ALLOWED: Final[Mapping[str, frozenset[Role]]] = {
     "cohort.count": _STUDY,
     "cohort.generate": _STUDY,
     "cohort.read": _READERS,
+    "cohort.diagnose": _STUDY,
     "cohort.why": _STUDY,
     "study.create": frozenset({_RESEARCHER}),
     "study.open": frozenset({_OFFICER}),

@@ -12,7 +12,7 @@ from workbench.cohorts.circe import read_definition
 from workbench.governance.actors import Actor
 from workbench.kernel.errors import Refused
 from workbench.kernel.progress import Progress, silent
-from workbench.services import cohorts, extracts
+from workbench.services import cohorts, diagnosing, extracts
 from workbench.services.context import Workbench
 from workbench.store import jobs
 from workbench.store.jobs import JobRow
@@ -29,9 +29,17 @@ def _run_extract(wb: Workbench, actor: Actor, args: Mapping[str, Any], progress:
     return extracts.run_extract(wb, actor, args["request"], progress)
 
 
-HANDLERS: Mapping[str, Handler] = {"cohort.generate": _generate, "extract.run": _run_extract}
-"""The verbs that a worker can run. `cohort.generate` takes `definitions` (name → Circe JSON text), `extract.run` takes
-`request` (its id)."""
+def _diagnose(wb: Workbench, actor: Actor, args: Mapping[str, Any], progress: Progress) -> object:
+    return diagnosing.diagnose_cohort(wb, actor, args["cohort"], progress)
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "cohort.generate": _generate,
+    "cohort.diagnose": _diagnose,
+    "extract.run": _run_extract,
+}
+"""The verbs that a worker can run. `cohort.generate` takes `definitions` (name → Circe JSON text), `cohort.diagnose`
+takes `cohort` (its id), `extract.run` takes `request` (its id)."""
 
 
 def submit(wb: Workbench, actor: Actor, verb: str, args: Mapping[str, Any]) -> int:

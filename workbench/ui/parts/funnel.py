@@ -18,7 +18,7 @@ def funnel(steps: Sequence[Step]) -> Html:
     rows = [
         (
             pick(step.label),
-            _bar(step.persons, widest),
+            bar(step.persons, widest),
             cell(_lost(steps[place - 1], step)) if place else "–",
             cell(step.events),
             cell(step.without),
@@ -29,8 +29,8 @@ def funnel(steps: Sequence[Step]) -> Html:
     return table(headings, rows, t("funnel_caption"), numeric={2, 3, 4}, css="wb-funnel")
 
 
-def _bar(persons: Shown, widest: int) -> Html:
-    """Return the bar of a step; a hidden number has an outline of fixed width, which says nothing of its size."""
+def bar(persons: Shown, widest: int) -> Html:
+    """Return a number as a bar, its share of the widest; a hidden one has an outline that says nothing of its size."""
     if persons.value is None:
         track = tag("span", tag("span", "", "wb-bar wb-hidden"), "wb-barred", aria_hidden="true")
         return tag("span", join([track, tag("span", cell(persons))]), "wb-measure")

@@ -12,6 +12,7 @@ from workbench.kernel.errors import Refused, UserError
 from workbench.services import cohorts, reading, releases
 from workbench.services.cohorts import CohortView
 from workbench.ui.parts import work
+from workbench.ui.parts.diagnostics import diagnostics
 from workbench.ui.parts.errors import answering
 from workbench.ui.parts.funnel import funnel
 from workbench.ui.parts.listing import Entry, chooser
@@ -42,7 +43,7 @@ def draw(actor: Actor) -> None:
                 empty(t("cohorts_none"), t("cohorts_none_then"))
             _new(actor)
         else:
-            _detail(views, chosen, now)
+            _detail(actor, views, chosen, now)
 
 
 def _show_made(views: list[CohortView]) -> None:
@@ -62,7 +63,7 @@ def _entry(view: CohortView, now: str | None) -> Entry:
     return Entry(view.id, view.title, note if view.release == now else t("cohort_entry_old", release=view.release))
 
 
-def _detail(views: list[CohortView], chosen: str | None, now: str | None) -> None:
+def _detail(actor: Actor, views: list[CohortView], chosen: str | None, now: str | None) -> None:
     view = next((view for view in views if chosen in {view.id, view.digest}), None)
     if view is None:
         raise Refused("store.no_document", ref=chosen)
@@ -72,12 +73,24 @@ def _detail(views: list[CohortView], chosen: str | None, now: str | None) -> Non
     show(paragraph(pick(view.sentence), "wb-sentence"))
     timeline(json.dumps(view.definition), view.title)
     show(figures([(t("cohort_persons"), shown(view.persons)), (t("cohort_events"), shown(view.events))]))
+    result, found, provenance = st.tabs([t("tab_result"), t("tab_diagnostics"), t("cohort_provenance")])
+    with result:
+        _attrition(view)
+    with found:
+        diagnostics(actor, view)
+    with provenance:
+        _provenance(view)
+
+
+def _attrition(view: CohortView) -> None:
     show(heading(t("attrition")))
     if view.attrition:
         show(funnel(view.attrition), paragraph(t("attrition_text"), "wb-quiet"))
     else:
         show(paragraph(t("attrition_none"), "wb-quiet"))
-    show(heading(t("cohort_provenance")))
+
+
+def _provenance(view: CohortView) -> None:
     lines = [
         (t("cohort_name"), tag("code", view.name)),
         (t("cohort_version"), join([tag("code", view.id), " ", whole_digest(view.digest)])),

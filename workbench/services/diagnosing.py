@@ -1,0 +1,191 @@
+"""Diagnostics of a phenotype: exact on one's own data; in a home kept beside the cohort's rows, and shown governed.
+
+What has a hidden number is not listed at all: that a code, a place or a combination is there would tell that it is not
+nobody's. Months and age bands are listed from the first to the last, whether hidden or empty.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.cohorts.check_data import check_data
+from workbench.cohorts.circe import Definition, read_definition
+from workbench.cohorts.diagnose_events import BAND, OLDEST
+from workbench.cohorts.diagnostics import diagnose
+from workbench.engines.base import Engine
+from workbench.engines.duckdb import DuckDBEngine
+from workbench.governance.actors import Actor
+from workbench.governance.disclosure import Shown, shown
+from workbench.kernel.digest import digest_document
+from workbench.kernel.progress import Progress, part, silent
+from workbench.kernel.text import LANGS
+from workbench.services import cohorts
+from workbench.services.cohorts import CohortView
+from workbench.services.context import Workbench, acting, event, working
+from workbench.services.releases import verified_release
+from workbench.store import files
+
+Number = Callable[[int], Shown]
+FORMAT = "workbench/diagnostics/1"
+_MONTHS = 12
+SEXES = (8507, 8532)
+"""OMOP's concepts of male and female."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: what is counted (as the diagnostics name it), and persons and events as shown."""
+
+    what: Mapping[str, Any]
+    persons: Shown
+    events: Shown
+
+
+@dataclass(frozen=True)
+class DiagnosticsView:
+    """The diagnostics of a cohort version as people see them; every number is governed.
+
+    `questions` are what `check` asks of the definition on this release: level, path, and words in both languages.
+    """
+
+    total: Row
+    rules: tuple[str, ...]
+    years: tuple[Row, ...]
+    months: tuple[Row, ...]
+    sites: tuple[Row, ...]
+    people: tuple[Row, ...]
+    codes: tuple[Row, ...]
+    reasons: tuple[Row, ...]
+    orphans: Mapping[str, tuple[Row, ...]]
+    questions: tuple[Mapping[str, Any], ...]
+
+
+def diagnose_own(engine: Engine, definition: Definition, progress: Progress = silent) -> DiagnosticsView:
+    """Return a definition's diagnostics on one's own data, every number exact."""
+    found = diagnose(engine, definition, part(progress, 0.0, 0.9))
+    body = {**asdict(found), "questions": _asked(engine, definition, events=True)}
+    return _view(body, exact)
+
+
+def exact(n: int) -> Shown:
+    """Return a true number as it is: on one's own data nothing is hidden."""
+    return Shown(n, f"{n:,}".replace(",", "\u202f"), f"{n:,}")
+
+
+def diagnose_cohort(wb: Workbench, actor: Actor, ref: str, progress: Progress = silent) -> DiagnosticsView:
+    """Make the diagnostics of a cohort version, keep them beside its rows, and return them governed."""
+    with acting(wb, actor, "cohort.diagnose", subject=ref):
+        view = cohorts.show_cohort(wb, actor, ref)
+        release = verified_release(wb, view.release)
+        with working(wb, actor, "cohort.diagnose", {"cohort": view.digest}, progress) as (_job, report):
+            definition = read_definition(json.dumps(view.definition))
+            engine = DuckDBEngine.over_parquet(dict(release.tables))
+            try:
+                found = diagnose(engine, definition, part(report, 0.0, 0.9))
+                report(0.9, "questions")
+                questions = _asked(engine, definition)
+            finally:
+                engine.close()
+            body = {"format": FORMAT, "cohort": view.digest, **asdict(found), "questions": questions}
+            document = json.loads(json.dumps(body))
+            kept = {"digest": digest_document(document), "body": document}
+            files.write_text(_place(wb, view), json.dumps(kept, ensure_ascii=False))
+            seen = event(actor, "cohort.diagnose", subject=view.id, before=view.digest, after=kept["digest"])
+            with wb.store.write(seen):
+                pass
+            report(1.0, "")
+    return _view(document, shown)
+
+
+def diagnostics_of(wb: Workbench, actor: Actor, ref: str) -> DiagnosticsView | None:
+    """Return the diagnostics of a cohort version where they were made; None where they were not, or were lost."""
+    with acting(wb, actor, "cohort.read", subject=ref):
+        view = cohorts.show_cohort(wb, actor, ref)
+        document = _kept(_place(wb, view))
+        if document is None or document["cohort"] != view.digest:
+            return None
+        return _view(document, shown)
+
+
+def _place(wb: Workbench, view: CohortView) -> Path:
+    return wb.settings.cache / view.release / "cohorts" / f"{view.id}.diagnostics.json"
+
+
+def _kept(path: Path) -> dict[str, Any] | None:
+    """What was kept, if it is whole: a cache can be lost or damaged at any time."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        body: dict[str, Any] = found["body"]
+        return body if digest_document(body) == found["digest"] and body["format"] == FORMAT else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _asked(engine: Engine, definition: Definition, *, events: bool = False) -> list[dict[str, Any]]:
+    """What `check` asks of the definition on the vocabulary, and of its events where these are one's own."""
+    return [
+        {"code": each.code, "level": each.level, "path": each.path, "text": {lang: each.text(lang) for lang in LANGS}}
+        for each in check_data(engine, definition, events=events)
+    ]
+
+
+def _view(body: Mapping[str, Any], number: Number) -> DiagnosticsView:
+    told = _Told(number)
+    return DiagnosticsView(
+        total=told.row({"count": body["total"]}),
+        rules=tuple(body["rules"]),
+        years=told.in_time(body["years"], months=False),
+        months=told.in_time(body["months"], months=True),
+        sites=told.listed(body["sites"]),
+        people=told.people(body["people"]),
+        codes=told.listed(body["codes"]),
+        reasons=told.listed(body["reasons"]),
+        orphans={name: rows for name, each in body["orphans"].items() if (rows := told.listed(each))},
+        questions=tuple(body["questions"]),
+    )
+
+
+@dataclass(frozen=True)
+class _Told:
+    """How numbers are shown, and which lines are listed."""
+
+    number: Number
+
+    def row(self, each: Mapping[str, Any]) -> Row:
+        """A line with its numbers; events are hidden with their persons."""
+        persons, events = each["count"]["persons"], each["count"]["events"]
+        what = {name: value for name, value in each.items() if name != "count"}
+        hidden = self.number(persons).value is None
+        return Row(what, self.number(persons), self.number(0 if hidden else events))
+
+    def listed(self, rows: Iterable[Mapping[str, Any]]) -> tuple[Row, ...]:
+        return tuple(row for row in map(self.row, rows) if row.persons.value is not None)
+
+    def in_time(self, rows: Iterable[Mapping[str, Any]], *, months: bool) -> tuple[Row, ...]:
+        """Every year or month from the first to the last that is shown; nobody looks like hidden."""
+        known = {(row["year"], row["month"] or 1): row for row in rows}
+        told = [at for at, row in known.items() if self.number(row["count"]["persons"]).value is not None]
+        if not told:
+            return ()
+        (year, month), last = min(told), max(told)
+        moments: list[tuple[int, int]] = []
+        while (year, month) <= last:
+            moments.append((year, month))
+            year, month = (year, month + 1) if months and month < _MONTHS else (year + 1, 1)
+        nobody = {"persons": 0, "events": 0}
+        every = ({"year": at[0], "month": at[1] if months else None, "count": nobody} for at in moments)
+        return tuple(self.row(known.get((row["year"], row["month"] or 1), row)) for row in every)
+
+    def people(self, rows: Iterable[Mapping[str, Any]]) -> tuple[Row, ...]:
+        """Every age band of both sexes, and what else is shown."""
+        known = {(row["low"], row["sex"]): row["persons"] for row in rows}
+        grid = [(low, sex) for low in range(0, OLDEST + 1, BAND) for sex in SEXES]
+        others = [at for at in known if at not in grid and self.number(known[at]).value is not None]
+        return tuple(
+            self.row({"low": low, "sex": sex, "count": {"persons": known.get((low, sex), 0), "events": 0}})
+            for low, sex in [*grid, *sorted(others)]
+        )
