@@ -45,7 +45,7 @@ def test_researcher_sees_the_count_move_with_a_rule(visit: Visit) -> None:
     expect(figure).to_be_visible(timeout=60_000)
     with_rule = figure.inner_text()
     visit.shot("cohorte_comptee")
-    visit.page.locator("[data-testid=stCheckbox] label").first.click()
+    visit.page.locator("[data-testid=stCheckbox] label").filter(has_text="No peptic ulcer").click()
     expect(figure).not_to_have_text(with_rule, timeout=60_000)
     visit.shot("cohorte_comptee_sans_regle")
 

@@ -110,10 +110,11 @@ def progress_bar(label: str) -> Generator[Progress]:
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
     from rich.progress import Progress as Bar  # noqa: PLC0415
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[now]}"), TimeElapsedColumn())
+    share, now = TextColumn("{task.percentage:3.0f}%"), TextColumn("{task.fields[now]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), share, now, TimeElapsedColumn())
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=1.0, now="")
-        yield lambda share, message: bar.update(task, completed=share, now=message[:40])
+        yield lambda done, message: bar.update(task, completed=done, now=message[:40])
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -156,8 +156,9 @@ def _walk(part: Part) -> Iterator[Part]:
         for member in part.members():
             yield from _walk(member)
     elif isinstance(part.value, list):
-        for each in part.each():
-            yield from _walk(each)
+        for place, value in enumerate(cast("list[Any]", part.value)):
+            if value is not None:  # where a rule reads it, `cannot_run` names the gap
+                yield from _walk(Part(value, f"{part.path}[{place}]"))
 
 
 def _plain(part: Part) -> bool:

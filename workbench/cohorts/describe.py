@@ -77,7 +77,7 @@ def _entry(entry: Entry, words: Words) -> str:
     if len(entry.events) > 1:
         kinds = words.join("or", [_with_context(events, words, "one") for events in entry.events])
         return words(f"enter_{limit}_of", events=kinds, observed=observed)
-    events = entry.events[0]
+    (events,) = entry.events
     key = "enter_their" if events.first and limit != "last" else f"enter_{limit}"
     return words.by_gender(key, events.domain, events=_with_context(events, words, "bare"), observed=observed)
 

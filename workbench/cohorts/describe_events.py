@@ -87,8 +87,8 @@ def _source(events: Events, words: Words) -> str:
 def _adjusted(adjust: Adjust | None, words: Words) -> str:
     if adjust is None:
         return ""
-    ends = ((adjust.start_from, adjust.start_days), (adjust.end_from, adjust.end_days))
-    return words("adjusted", start=_moved(*ends[0], words), end=_moved(*ends[1], words))
+    start = _moved(adjust.start_from, adjust.start_days, words)
+    return words("adjusted", start=start, end=_moved(adjust.end_from, adjust.end_days, words))
 
 
 def _moved(side: Side, days: int, words: Words) -> str:

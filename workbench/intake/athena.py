@@ -22,7 +22,7 @@ from workbench.intake.athena_merge import Merge, is_whole
 from workbench.intake.nodes import column, negate, scan, select, text
 from workbench.intake.sharing import BUCKETS
 from workbench.intake.sources import Source
-from workbench.intake.tables import Rules
+from workbench.intake.tables import Rules, Test
 from workbench.kernel.digest import digest_document
 from workbench.kernel.errors import InvalidInput, Unavailable
 from workbench.kernel.progress import Progress, part, silent
@@ -116,7 +116,7 @@ def load_athena(wish: Wish, parent: Release, into: Path, progress: Progress = si
     return manifest
 
 
-def _read(work: _Work, source: Source, progress: Progress, tests: tuple[Any, ...] = ()) -> None:
+def _read(work: _Work, source: Source, progress: Progress, tests: tuple[Test, ...] = ()) -> None:
     """Type every table of a source into files aside; rows that cannot be used are set aside."""
     for done, (name, each) in enumerate(sorted(source.tables.items())):
         progress(done / len(source.tables), name)
@@ -208,8 +208,7 @@ def _read_map(work: _Work, path: Path | None) -> list[dict[str, str]]:
     if path is None:
         return []
     opened = open_map(work.connection, path, work.spill / "map")
-    faults = faults_of_map(column("target_concept_id"), work.files["concept"])
-    _read(work, opened, silent, tuple(faults))
+    _read(work, opened, silent, faults_of_map(column("target_concept_id"), work.files["concept"]))
     final = work.put(MAP, work.readings[MAP]["rows"])
     for old in (final, aside.place_of(work.into, MAP)):
         old.unlink(missing_ok=True)

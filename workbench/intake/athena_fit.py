@@ -27,6 +27,7 @@ from workbench.intake.nodes import (
     select,
     text,
 )
+from workbench.intake.tables import Test
 
 ENDS: Mapping[str, tuple[str, ...]] = {
     "concept_ancestor": ("ancestor_concept_id", "descendant_concept_id"),
@@ -128,8 +129,8 @@ def _absent(value: Node, source: exp.Table, concepts: Path) -> exp.Select:
     return query.join(_scan(concepts, "c"), on=same, join_type="anti", copy=False)
 
 
-def faults_of_map(target: Node, concepts: Path) -> list[tuple[str, str, Node]]:
-    """Return the tests that set a row of a source-to-concept map aside (column, reason, condition), by its target.
+def faults_of_map(target: Node, concepts: Path) -> tuple[Test, ...]:
+    """Return the tests that set a row of a source-to-concept map aside, by its target.
 
     0 says that somebody looked and found nothing: it is right.
     """
@@ -140,7 +141,9 @@ def faults_of_map(target: Node, concepts: Path) -> list[tuple[str, str, Node]]:
         "target_not_standard": both(meant, known, negate(_known(target, concepts, standard))),
         "target_not_valid": both(meant, known, negate(_known(target, concepts, valid))),
     }
-    return [("target_concept_id", reason, both(not_null(target), test)) for reason, test in tests.items()]
+    return tuple(
+        Test(both(not_null(target), test), text(f"target_concept_id: {reason}")) for reason, test in tests.items()
+    )
 
 
 def _known(target: Node, concepts: Path, where: Node | None = None) -> Node:
