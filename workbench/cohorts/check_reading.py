@@ -151,14 +151,15 @@ class Reading:
 
 
 def _walk(part: Part) -> Iterator[Part]:
-    if isinstance(part.value, dict):
+    value = part.value
+    if isinstance(value, dict):
         yield part
         for member in part.members():
             yield from _walk(member)
-    elif isinstance(part.value, list):
-        for place, value in enumerate(cast("list[Any]", part.value)):
-            if value is not None:  # where a rule reads it, `cannot_run` names the gap
-                yield from _walk(Part(value, f"{part.path}[{place}]"))
+    elif isinstance(value, list):
+        for place, each in enumerate(cast("list[Any]", value)):
+            if each is not None:  # where a rule reads it, `cannot_run` names the gap
+                yield from _walk(Part(each, f"{part.path}[{place}]"))
 
 
 def _plain(part: Part) -> bool:

@@ -74,10 +74,10 @@ def exit_text(plan: Plan, lang: Lang) -> str:
 def _entry(entry: Entry, words: Words) -> str:
     """How patients enter: at each of some events, or at the first or last of a person."""
     limit, observed = entry.limit.kind, _observed(entry, words)
-    if len(entry.events) > 1:
-        kinds = words.join("or", [_with_context(events, words, "one") for events in entry.events])
+    events, *others = entry.events
+    if others:
+        kinds = words.join("or", [_with_context(each, words, "one") for each in entry.events])
         return words(f"enter_{limit}_of", events=kinds, observed=observed)
-    (events,) = entry.events
     key = "enter_their" if events.first and limit != "last" else f"enter_{limit}"
     return words.by_gender(key, events.domain, events=_with_context(events, words, "bare"), observed=observed)
 
