@@ -115,14 +115,16 @@ def test_other_numbers_of_the_same_sets_are_no_difference() -> None:
     assert diff(SHIPPED, edited(renumber), "en") == ["They differ only in parts that have no effect on the rows."]
 
 
-def test_moved_dates_are_told_member_by_member() -> None:
+def test_other_moved_dates_are_told_once() -> None:
     def later(document: Any) -> None:
         _adjust(document)
         drug = document["PrimaryCriteria"]["CriteriaList"][0]["DrugExposure"]
         drug["DateAdjustment"]["StartOffset"] = 2
 
-    path = "$.PrimaryCriteria.CriteriaList[0].DrugExposure.DateAdjustment.StartOffset"
-    assert diff(edited(_adjust), edited(later), "en") == [f"Entry events: StartOffset: 1 → 2 [{path}]"]
+    (told,) = diff(edited(_adjust), edited(later), "en")
+    assert "counted from 1 day after the start to the end" in told
+    assert "→ their first-ever drug exposure to “Celecoxib” (dates counted from 2 days after the start to the end)" in told
+    assert told.endswith("[$.PrimaryCriteria.CriteriaList[0]]")
 
 
 def test_rules_in_another_order() -> None:

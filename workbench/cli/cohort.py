@@ -254,6 +254,6 @@ def shown(number: Any) -> str:
 
 def register(root: typer.Typer) -> None:
     """Add this group of verbs to the command line."""
-    from workbench.cli import diagnose, explain  # noqa: F401, PLC0415 - their verbs join the group
+    from workbench.cli import diagnose, explain, own  # noqa: F401, PLC0415 - their verbs join the group
 
     root.add_typer(app, name="cohort")

@@ -274,14 +274,7 @@ class _Diff:
             return self._say("absent")
         return window_text(match.windows[at], self.lang)
 
-    def _moved(self, parts: tuple[Part, Part], events: tuple[Events, Events], where: str) -> Iterator[str]:
-        """Moved dates, of which the sentence says only that there are some."""
-        if events[0].adjust is not None and events[1].adjust is not None and events[0].adjust != events[1].adjust:
-            old, new = (part.get(each.domain).get("DateAdjustment") for part, each in zip(parts, events, strict=True))
-            yield from self._raw(old, new, where)
-
     def _around(self, parts: tuple[Part, Part], events: tuple[Events, Events], where: str) -> Iterator[str]:
-        yield from self._moved(parts, events, where)
         inner = tuple(part.get(each.domain).get("CorrelatedCriteria") for part, each in zip(parts, events, strict=True))
         groups = tuple(each.around or Group("all", 0, ()) for each in events)
         name = events_text(events[1], Words(self.lang), "bare")

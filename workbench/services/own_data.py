@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
@@ -21,7 +21,10 @@ from workbench.kernel.settings import load_settings
 from workbench.store import files
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from workbench.cohorts.check_reading import Question
+    from workbench.cohorts.inclusion import Inclusion
 
 HOME_MARKS = ("app.sqlite", "load.lock", "master.key")
 """Files that tell a home or a key folder, whoever named it how."""
@@ -114,14 +117,39 @@ def generate_own(
     """Generate definitions in one batch and write their rows to `out` (.parquet or .csv), whole or not at all."""
     check_out(out)
     made = generate(engine, definitions, progress)
+    _write(made.rows, out)
+    return _counted(made)
+
+
+def controls_own(engine: Engine, rule: Mapping[str, Any], concepts: Sequence[int], out: Path) -> OwnRows:
+    """Generate negative control outcomes by a rule, one cohort a concept, and write their rows to `out` (.parquet or
+    .csv: concept_id, subject_id, cohort_start_date, cohort_end_date), whole or not at all.
+
+    Raises InvalidInput with the path of what is wrong in the rule, and as `check_out` does.
+    """
+    from workbench.cohorts.negative_controls import OutcomeRule, negative_controls  # noqa: PLC0415 - rarely wanted
+
+    check_out(out)
+    rows = negative_controls(engine, concepts, OutcomeRule.read(rule))
+    _write(rows, out)
+    counted = rows.group_by("concept_id").aggregate([("subject_id", "count_distinct"), ("subject_id", "count")])
+    found = {str(row["concept_id"]): row for row in counted.to_pylist()}
+    names = [str(concept) for concept in dict.fromkeys(concepts)]
+    persons, events = (
+        {name: int(found[name][f"subject_id_{kind}"]) if name in found else 0 for name in names}
+        for kind in ("count_distinct", "count")
+    )
+    return OwnRows(persons, events, {})
+
+
+def _write(rows: pa.Table, out: Path) -> None:
     with files.writing(out) as aside:
         if out.suffix == ".csv":
             import pyarrow.csv  # noqa: PLC0415 - rarely wanted
 
-            pyarrow.csv.write_csv(made.rows, aside)
+            pyarrow.csv.write_csv(rows, aside)
         else:
-            pq.write_table(made.rows, aside, compression="zstd")
-    return _counted(made)
+            pq.write_table(rows, aside, compression="zstd")
 
 
 def check_out(out: Path) -> None:
@@ -142,6 +170,13 @@ def count_own(engine: Engine, definitions: Mapping[str, Definition]) -> OwnRows:
 def attrition_own(engine: Engine, definition: Definition) -> list[AttritionRow]:
     """Return a definition's exact attrition."""
     return list(attrition(engine, definition))
+
+
+def inclusion_own(engine: Engine, definition: Definition) -> Inclusion:
+    """Return a definition's exact inclusion statistics: who meets which combination of its rules."""
+    from workbench.cohorts.inclusion import inclusion  # noqa: PLC0415 - a batch does not need it
+
+    return inclusion(engine, definition)
 
 
 def check_own(engine: Engine, definition: Definition) -> list[Question]:
