@@ -1,7 +1,8 @@
 """A large OMOP database for the comparison: the reference tools' own, with what they leave out.
 
-Some definitions find next to nobody in it, so persons made to meet them are added; and a vocabulary's 80 million rows
-of ancestors, which a real one has, whatever its data.
+Some definitions find next to nobody in it, so persons made to meet them are added, and, where chance makes too few,
+those whom a definition finds are repeated under other numbers; and a vocabulary's 80 million rows of ancestors, which
+a real one has, whatever its data.
 """
 
 from __future__ import annotations
@@ -11,8 +12,20 @@ import sys
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from workbench.cohorts.circe import read_definition
+from workbench.cohorts.generate import generate
+from workbench.engines.duckdb import DuckDBEngine
+from workbench.kernel.progress import silent
 
 EVENT_OFFSET = 10_000_000_000
+PERSON_OFFSET = 100_000_000
+MADE_FOR = 1_000
+"""Persons made for each scarce definition."""
+LEAST = 100
+"""Rows that every definition must give."""
 _VOCABULARY = ("concept", "concept_ancestor", "concept_relationship")
 _EVENTS = (
     "person", "observation_period", "death", "visit_occurrence", "condition_occurrence", "drug_exposure",
@@ -24,13 +37,13 @@ _LINKS = ("visit_occurrence_id",)
 def build(
     tools: Path, database: Path, persons: int, ancestors: int, definitions: list[Path], scarce: list[Path]
 ) -> None:
-    """Make the database in a file that is not there yet; `scarce` definitions get 400 persons each of their own."""
+    """Make the database in a file that is not there yet; `scarce` definitions get persons of their own."""
     # Made aside and renamed: a database half built must not be taken for one.
     aside, small = database.with_suffix(".partial"), database.with_suffix(".scarce")
     for old in (aside, small):
         old.unlink(missing_ok=True)
     _run(tools / "make_large_database.py", aside, persons, *definitions)
-    _run(tools / "make_database.py", small, 11, 400, *scarce)
+    _run(tools / "make_database.py", small, 11, MADE_FOR, *scarce)
     with duckdb.connect(str(aside)) as connection:
         connection.execute("SET threads = 2; SET memory_limit = '6GB'")
         connection.execute(f"ATTACH '{small}' AS scarce (READ_ONLY)")
@@ -38,8 +51,32 @@ def build(
             _add(connection, table, persons)
         _add_ancestors(connection, ancestors)
         connection.execute("CHECKPOINT")
+    repeat_found(aside, scarce)
     aside.rename(database)
     small.unlink()
+
+
+def repeat_found(database: Path, definitions: list[Path]) -> None:
+    """Repeat the persons of definitions that give some rows, but fewer than `LEAST`, until they do."""
+    with DuckDBEngine.over_database(database) as engine:
+        rows = generate(engine, {file.stem: read_definition(file) for file in definitions}, silent).rows
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("SET threads = 2; SET memory_limit = '6GB'")
+        for file in definitions:
+            found = rows.filter(pc.equal(rows["cohort"], file.stem))
+            for copy in range(1, -(-LEAST // found.num_rows) if found.num_rows else 1):
+                _repeat(connection, found, copy)
+        connection.execute("CHECKPOINT")
+
+
+def _repeat(connection: duckdb.DuckDBPyConnection, found: pa.Table, copy: int) -> None:
+    connection.register("found", found)
+    for table in _EVENTS:
+        columns = _columns(connection, "main", table)
+        chosen = [_moved(table, column, copy * PERSON_OFFSET, 2 * copy * EVENT_OFFSET) for column in columns]
+        whom = "person_id IN (SELECT subject_id FROM found)"
+        connection.execute(f"INSERT INTO main.{table} SELECT {', '.join(chosen)} FROM main.{table} WHERE {whom}")
+    connection.unregister("found")
 
 
 def _run(tool: Path, *arguments: object) -> None:
@@ -47,11 +84,8 @@ def _run(tool: Path, *arguments: object) -> None:
 
 
 def _add(connection: duckdb.DuckDBPyConnection, table: str, persons: int) -> None:
-    found = connection.execute(
-        "SELECT column_name FROM duckdb_columns() WHERE database_name = 'scarce' AND table_name = ?", [table]
-    ).fetchall()
-    columns = [str(name) for (name,) in found]
-    chosen = [_moved(table, column, persons) for column in columns]
+    columns = _columns(connection, "scarce.main", table)
+    chosen = [_moved(table, column, persons, EVENT_OFFSET) for column in columns]
     names = ", ".join(f'"{column}"' for column in columns)
     new = ""
     if table in _VOCABULARY:
@@ -61,13 +95,17 @@ def _add(connection: duckdb.DuckDBPyConnection, table: str, persons: int) -> Non
     connection.execute(f"INSERT INTO main.{table} ({names}) SELECT {', '.join(chosen)} FROM scarce.main.{table}{new}")
 
 
-def _moved(table: str, column: str, persons: int) -> str:
+def _columns(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> list[str]:
+    return [str(name) for name, *_ in connection.execute(f"DESCRIBE {schema}.{table}").fetchall()]
+
+
+def _moved(table: str, column: str, persons: int, events: int) -> str:
     """A column of an added row: persons and events get numbers that the large database does not use."""
     if table not in _VOCABULARY:
         if column == "person_id":
             return f'"{column}" + {persons}'
         if column == f"{table}_id" or column in _LINKS:
-            return f'"{column}" + {EVENT_OFFSET}'
+            return f'"{column}" + {events}'
     return f'"{column}"'
 
 

@@ -144,7 +144,7 @@ def test_groups_contexts_limits_and_ends() -> None:
         ("In the cohort", told[7][1], 0, ["cohort_era"]),
         ("", "early exit: a death", 1, ["censor"]),
         ("", "periods up to 90 days apart are joined", 1, []),
-        ("", "calendar window: 2010-01-01 → …", 1, []),
+        ("", "calendar window: 1 January 2010 → …", 1, []),
     ]
     assert "from 30 days before that event to 30 days after" in told[3][1]
     assert "continuous exposure" in told[7][1]

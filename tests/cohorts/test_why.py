@@ -58,9 +58,9 @@ def test_words(people: tuple[DuckDBEngine, list[int], list[int]]) -> None:
         "Events with the codes of the entry event: 1; with all their attributes: 1; "
         "observed as asked and kept by the limit: 1"
     )
-    assert "    passed: no diagnosis of “Peptic ulcer” up to 1 day before entry (none found)" in lines
+    assert "    passed: no diagnosis of “Peptic ulcer” up to the day before entry (none found)" in lines
     assert (
-        "    remplie : aucun diagnostic de « Peptic ulcer » jusqu’à 1 jour avant l’entrée (rien trouvé)"
+        "    remplie : aucun diagnostic de « Peptic ulcer » jusqu’à la veille de l’entrée (rien trouvé)"
         in found.lines("fr")
     )
     assert str(found.anchor) not in "".join(lines)

@@ -1,4 +1,4 @@
-"""Trees → SQL text of a dialect: sqlglot's own writers, but for a table of what they would let differ in silence.
+"""Trees → SQL text of a dialect: sqlglot's own writers, after what they would let differ in silence is spelt out.
 
 The rules (each executed on every engine by the conformance table):
 
@@ -10,39 +10,38 @@ The rules (each executed on every engine by the conformance table):
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from typing import Any
 
-from sqlglot import Dialect, exp
+from sqlglot import exp
 
-from workbench.engines.sql import CDM
+from workbench.engines.sql import CDM, cast
 
-Writer = Callable[[Any, Any], str]
+Rewrite = Callable[[Any], exp.Expr]
 DIALECTS = ("duckdb", "postgres", "spark")
 
 
-def _days_in_postgres(writer: Any, node: exp.DateDiff) -> str:
-    later, earlier = (f"CAST({writer.sql(node, part)} AS DATE)" for part in ("this", "expression"))
-    return f"({later} - {earlier})"
+def _days_in_postgres(node: exp.DateDiff) -> exp.Expr:
+    later, earlier = (cast(node.args[part], "DATE") for part in ("this", "expression"))
+    return exp.Paren(this=exp.Sub(this=later, expression=earlier))
 
 
-def _days_in_spark(writer: Any, node: exp.DateDiff) -> str:
-    return str(writer.func("DATEDIFF", node.this, node.expression))
+def _days_in_spark(node: exp.DateDiff) -> exp.Expr:
+    return exp.Anonymous(this="DATEDIFF", expressions=[node.args["this"], node.args["expression"]])
 
 
-def _whole_part(writer: Any, node: exp.Extract) -> str:
-    return f"CAST({writer.extract_sql(node)} AS INT)"
+def _whole_part(node: exp.Extract) -> exp.Expr:
+    return cast(node.copy(), "INT")
 
 
-def _like_without_escape(writer: Any, node: exp.Like) -> str:
+def _like_without_escape(node: exp.Like) -> exp.Expr:
     pattern = node.expression
     if not isinstance(pattern, exp.Literal):
         raise TypeError("not portable SQL: LIKE takes a text that is known when the step is made")
     literal = exp.Literal.string(str(pattern.this).replace("\\", "\\\\"))
-    return f"{writer.sql(node, 'this')} LIKE {writer.sql(literal)}"
+    return exp.Like(this=node.this, expression=literal)
 
 
-_DIFFERENCES: Mapping[str, Mapping[type[exp.Expr], Writer]] = {
+_DIFFERENCES: Mapping[str, Mapping[type[exp.Expr], Rewrite]] = {
     "duckdb": {},
     "postgres": {exp.DateDiff: _days_in_postgres, exp.Extract: _whole_part, exp.Like: _like_without_escape},
     "spark": {exp.DateDiff: _days_in_spark, exp.Like: _like_without_escape},
@@ -54,32 +53,29 @@ def view_name(table: str) -> str:
     return f"{CDM}_{table}"
 
 
-@cache
-def _writer(dialect: str) -> type[Any]:
-    base: type[Any] = Dialect.get_or_raise(dialect).generator_class
-    tables: Writer = lambda writer, node: _table(base, writer, node)  # noqa: E731 - it must know its base
-    transforms = {**base.TRANSFORMS, **_DIFFERENCES[dialect], exp.Table: tables}
-    return type(f"Portable{base.__name__}", (base,), {"TRANSFORMS": transforms, "views": False, "work": ""})
-
-
-def _table(base: type[Any], writer: Any, node: exp.Table) -> str:
-    alias = f" AS {writer.sql(node.args['alias'])}" if node.args.get("alias") else ""
-    if writer.views and node.db == CDM:
-        return view_name(node.name) + alias
-    if writer.work and not node.db:
-        return f"{writer.work}.{node.name}{alias}"
-    return str(base.table_sql(writer, node))
-
-
 def render(tree: exp.Expr, dialect: str, *, views: bool = False, work: str = "", pretty: bool = False) -> str:
-    """Return a tree as SQL text for `duckdb`, `postgres` or `spark`.
+    """Return a tree as SQL text for `duckdb`, `postgres` or `spark`; the tree stays as it is.
 
     With `views`, tables of the schema `cdm` are read from temporary views (`view_name`); with `work`, tables that
     steps make stand in the schema of that name. Raises TypeError where a pattern of LIKE is not a text: a bug of ours.
     """
-    writer = _writer(dialect)(dialect=dialect, pretty=pretty)
-    writer.views, writer.work = views, work
-    return str(writer.generate(tree, copy=False))
+    written = tree.copy()
+    rewrites = _DIFFERENCES[dialect]
+    if rewrites:
+        # Inner nodes first: what stands around them then takes them over as they have become.
+        for node in reversed(list(written.find_all(*rewrites, bfs=True))):
+            node.replace(rewrites[type(node)](node))
+    for table in list(written.find_all(exp.Table)) if views or work else ():
+        _place(table, views, work)
+    return written.sql(dialect=dialect, pretty=pretty, copy=False)
+
+
+def _place(table: exp.Table, views: bool, work: str) -> None:
+    if views and table.db == CDM:
+        table.set("this", exp.to_identifier(view_name(table.name)))
+        table.set("db", None)
+    elif work and not table.db:
+        table.set("db", exp.to_identifier(work))
 
 
 def data_tables(tree: exp.Expr) -> set[str]:
