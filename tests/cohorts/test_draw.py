@@ -146,7 +146,7 @@ def test_groups_contexts_limits_and_ends() -> None:
         ("", "periods up to 90 days apart are joined", 1, []),
         ("", "calendar window: 1 January 2010 → …", 1, []),
     ]
-    assert "from 30 days before that event to 30 days after" in told[3][1]
+    assert "from 30 days before to 30 days after that event" in told[3][1]
     assert "continuous exposure" in told[7][1]
 
 
