@@ -21,6 +21,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 SCREENSHOTS = Path(__file__).parent.parent / "screenshots"
 READY = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 RESEARCHER, SCIENTIST, OFFICER = "Camille Moreau", "Karim Benali", "Hélène Roy"
+PATIENCE_MS = 20_000
+"""Two tests share two cores, and each of them serves an app."""
 ACCOUNTS = ("researcher", "datascientist", "ethics")
 
 
@@ -131,7 +133,8 @@ def visiting(app: App, browser: Browser) -> Iterator[Visit]:
     """Give a browser of one's own; at the end it must have asked nobody else and complained of nothing."""
     context = browser.new_context(viewport={"width": 1280, "height": 2600}, locale="fr-FR")
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
     visit = Visit(app, context, page)
     page.on("request", lambda request: visit.addresses.append(request.url))
     page.on("websocket", lambda socket: visit.addresses.append(socket.url))
