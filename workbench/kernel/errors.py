@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from workbench.kernel.text import Lang, catalogue
+from workbench.kernel.text import Lang, area_catalogue
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class UserError(Exception):
 
     def text(self, lang: Lang) -> ErrorText:
         """Return the error's sentences in one language."""
-        entry: dict[str, str] = catalogue(lang)["error"][self.code]
+        entry: dict[str, str] = area_catalogue(self.code.partition(".")[0], lang)["error"][self.code]
         what, not_done, do = (entry[part].format(**self.facts) for part in ("what", "not_done", "do"))
         return ErrorText(what, not_done, do, self.code)
 
