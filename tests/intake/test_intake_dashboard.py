@@ -13,7 +13,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from tests.intake.naive_dashboard import KINDS, naive, random_tables
+from tests.intake.naive_dashboard import KINDS, naive, naive_verdict, random_tables
 from workbench.engines.duckdb import connect
 from workbench.intake.omop import load_omop
 from workbench.intake.quality.checks import Check, all_checks
@@ -116,15 +116,22 @@ OTHERS = {
 }
 
 
-def test_synthea_fails_the_53_checks_that_it_is_known_to_fail(shared: Path, tmp_path: Path) -> None:
-    source = tmp_path / "synthea"
+@pytest.fixture(scope="module")
+def synthea(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tables of Synthea27Nj as a release has them."""
+    folder = tmp_path_factory.mktemp("synthea")
+    source = folder / "source"
     source.mkdir()
     with zipfile.ZipFile(shared / "data" / "synthea27nj" / "Synthea27Nj_5.4.zip") as archive:
         for member in archive.namelist():
             if not member.startswith("__MACOSX"):
                 (source / Path(member).name).write_bytes(archive.read(member))
-    load_omop(source, tmp_path / "release", name="Synthea27Nj", synthetic=True)
-    found = results(tmp_path / "release" / "tables")
+    load_omop(source, folder / "release", name="Synthea27Nj", synthetic=True)
+    return folder / "release" / "tables"
+
+
+def test_synthea_fails_the_53_checks_that_it_is_known_to_fail(synthea: Path) -> None:
+    found = results(synthea)
     failed = {name for name, result in found.items() if result.status == "failed"}
     foreign = {name if "." in name and name.rsplit("_", 1)[-1] in {"id", "1", "2"} else f"{name}_concept_id"
                for name in FOREIGN.split()}  # fmt: skip
@@ -133,6 +140,26 @@ def test_synthea_fails_the_53_checks_that_it_is_known_to_fail(shared: Path, tmp_
     assert {name.partition(":")[2] for name in failed if name.startswith("isForeignKey")} == foreign
     assert len(foreign) == 42
     assert failed - {name for name in failed if name.startswith("isForeignKey")} == OTHERS
+
+
+def test_every_check_of_synthea_is_that_of_a_naive_reading(synthea: Path) -> None:
+    assert_each_as_expected(synthea)
+
+
+def test_every_check_of_gibleed_is_that_of_a_naive_reading(gibleed: tuple[Path, dict[str, Any]]) -> None:
+    assert_each_as_expected(gibleed[0] / "tables")
+
+
+def assert_each_as_expected(folder: Path) -> None:
+    """Hold status, failing rows, rows looked at and their share against a naive reading, check by check."""
+    found = results(folder)
+    with duckdb.connect() as connection:
+        for path in folder.glob("*.parquet"):
+            connection.execute(f"CREATE TABLE {path.stem} AS FROM '{path}'")
+        expected = {check.id: naive_verdict(connection, check, TODAY) for check in all_checks()}
+    mine = {name: (result.status, result.failed, result.looked_at) for name, result in found.items()}
+    assert len(mine) == 2535
+    assert {name: (each, expected[name]) for name, each in mine.items() if each != expected[name]} == {}
 
 
 def test_gibleed_has_its_known_flaws(gibleed: tuple[Path, dict[str, Any]]) -> None:

@@ -12,7 +12,7 @@ import base64
 from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from workbench.governance.actors import Actor
 from workbench.governance.disclosure import BASE, shown
@@ -225,4 +225,4 @@ def _number(value: int) -> dict[str, str]:
 
 
 def _several(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list) else [value]
+    return [*cast("list[Any]", value)] if isinstance(value, list) else [value]
