@@ -18,8 +18,14 @@ from workbench.services.demo import PROTOCOL
 pytestmark = pytest.mark.browser
 
 PAGES = {
-    RESEARCHER: {"/": "Home", "/cohortes": "Cohorts", "/demandes": "Requests and extracts", "/modeles": "Models"},
-    OFFICER: {"/": "Home", "/examen": "Review queue", "/modeles": "Models", "/journal": "Log"},
+    RESEARCHER: {
+        "/": "Home",
+        "/donnees": "Data",
+        "/cohortes": "Cohorts",
+        "/demandes": "Requests and extracts",
+        "/modeles": "Models",
+    },
+    OFFICER: {"/": "Home", "/donnees": "Data", "/examen": "Review queue", "/modeles": "Models", "/journal": "Log"},
 }
 
 
@@ -59,7 +65,7 @@ def test_a_page_that_is_not_theirs_says_so(visit: Visit) -> None:
 
 def test_a_reference_that_is_not_there_says_so(visit: Visit) -> None:
     visit.sign_in(RESEARCHER)
-    for path in ("/cohortes", "/demandes", "/modeles"):
+    for path in ("/donnees", "/cohortes", "/demandes", "/modeles"):
         visit.open(f"{path}?lang=fr&id=mod-000000000000")
         expect(visit.page.get_by_role("alert")).to_contain_text("store.no_document")
 
@@ -120,7 +126,7 @@ def test_a_home_without_data_says_what_to_do(browser: Browser, tmp_path: Path) -
         visit.open("/?lang=fr")
         expect(visit.page.get_by_text("Aucune donnée n’est encore chargée.")).to_be_visible()
         expect(visit.page.get_by_text("workbench load omop")).to_be_visible()
-        expect(visit.page.get_by_test_id("stSidebar").get_by_role("link")).to_have_count(1)
+        expect(visit.page.get_by_test_id("stSidebar").get_by_role("link")).to_have_count(2)
         visit.shot("sans_donnees")
 
 

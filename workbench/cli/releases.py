@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from workbench.cli import release_text
-from workbench.cli.common import As, Home, Json, give, language, number, opened, table, tell, words
+from workbench.cli import quality_text, release_text
+from workbench.cli.common import (
+    As,
+    Home,
+    Json,
+    give,
+    language,
+    number,
+    opened,
+    progress_bar,
+    read_json,
+    say_aside,
+    table,
+    tell,
+    words,
+)
+from workbench.governance.actors import Actor
+from workbench.kernel.text import say
 from workbench.services import releases
+from workbench.services.context import Workbench
 
-app = typer.Typer(help="Data releases: list, show, verify.", invoke_without_command=True)
+app = typer.Typer(help="Data releases: list, show, check, verify.", invoke_without_command=True)
 Ref = Annotated[str, typer.Argument(help="A release's id, or the first digits of its digest.")]
 
 
@@ -36,13 +54,55 @@ def list_(home: Home = None, as_name: As = None, as_json: Json = False) -> None:
 
 
 @app.command("show")
-def show(ref: Ref, home: Home = None, as_name: As = None, as_json: Json = False) -> None:
+def show(
+    ref: Ref,
+    with_quality: Annotated[
+        bool, typer.Option("--quality", help="Show all checks, what changed, and the counts that one looks at first.")
+    ] = False,
+    dcat: Annotated[
+        bool, typer.Option("--dcat", help="Print the release's record for a catalogue: HealthDCAT-AP, as JSON-LD.")
+    ] = False,
+    facts: Annotated[
+        Path | None, typer.Option("--facts", help="With --dcat: what only the holder of the data knows (JSON).")
+    ] = None,
+    home: Home = None,
+    as_name: As = None,
+    as_json: Json = False,
+) -> None:
     """Show a release: rows, quality, sources, observation-period rule."""
+    from workbench.services import quality  # noqa: PLC0415 - help needs none of it
+
     with opened(home, as_name) as (wb, actor):
+        if dcat:
+            _record(wb, actor, ref, facts)
+            return
         view = releases.show_release(wb, actor, ref)
-    give(as_json, asdict(view))
+        found = quality.show_quality(wb, actor, ref) if with_quality else None
+    give(as_json, asdict(view) | ({"quality_report": asdict(found)} if found else {}))
     if not as_json:
-        release_text.show(view)
+        quality_text.show(found) if found else release_text.show(view)
+
+
+def _record(wb: Workbench, actor: Actor, ref: str, facts: Path | None) -> None:
+    """Print a catalogue record; what it lacks is said on the error stream."""
+    from workbench.services import catalogue  # noqa: PLC0415
+
+    made = catalogue.record(wb, actor, ref, read_json(facts) if facts else None)
+    give(True, made.document)
+    if made.missing:
+        say_aside(say("quality.dcat_missing", language(), facts=", ".join(made.missing)))
+
+
+@app.command("check")
+def check(ref: Ref, home: Home = None, as_name: As = None, as_json: Json = False) -> None:
+    """Run the checks of OHDSI's DataQualityDashboard on a release, and count what one looks at first."""
+    from workbench.services import quality  # noqa: PLC0415 - help needs none of it
+
+    with opened(home, as_name) as (wb, actor), progress_bar(say("quality.checking", language())) as progress:
+        view = quality.check_release(wb, actor, ref, progress)
+    give(as_json, {"id": view.id, "digest": view.digest, "state": "checked", **asdict(view)})
+    if not as_json:
+        quality_text.show(view)
 
 
 @app.command("verify")

@@ -24,6 +24,7 @@ ALLOWED: Final[Mapping[str, frozenset[Role]]] = {
     "release.load": frozenset({_STEWARD}),
     "release.read": _ALL,
     "release.verify": _ALL,
+    "release.check": frozenset({_STEWARD}),
     "concept.read": _ALL,
     "cohort.count": _STUDY,
     "cohort.generate": _STUDY,

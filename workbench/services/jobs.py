@@ -12,7 +12,7 @@ from workbench.cohorts.circe import read_definition
 from workbench.governance.actors import Actor
 from workbench.kernel.errors import Refused
 from workbench.kernel.progress import Progress, silent
-from workbench.services import cohorts, diagnosing, extracts
+from workbench.services import cohorts, diagnosing, extracts, quality
 from workbench.services.context import Workbench
 from workbench.store import jobs
 from workbench.store.jobs import JobRow
@@ -23,6 +23,10 @@ Handler = Callable[[Workbench, Actor, Mapping[str, Any], Progress], object]
 def _generate(wb: Workbench, actor: Actor, args: Mapping[str, Any], progress: Progress) -> object:
     definitions = {name: read_definition(text) for name, text in args["definitions"].items()}
     return cohorts.generate(wb, actor, definitions, progress)
+
+
+def _check_release(wb: Workbench, actor: Actor, args: Mapping[str, Any], progress: Progress) -> object:
+    return quality.check_release(wb, actor, args["release"], progress)
 
 
 def _run_extract(wb: Workbench, actor: Actor, args: Mapping[str, Any], progress: Progress) -> object:
@@ -37,9 +41,10 @@ HANDLERS: Mapping[str, Handler] = {
     "cohort.generate": _generate,
     "cohort.diagnose": _diagnose,
     "extract.run": _run_extract,
+    "release.check": _check_release,
 }
 """The verbs that a worker can run. `cohort.generate` takes `definitions` (name → Circe JSON text), `cohort.diagnose`
-takes `cohort` (its id), `extract.run` takes `request` (its id)."""
+`cohort`, `extract.run` `request`, `release.check` `release` (their ids)."""
 
 
 def submit(wb: Workbench, actor: Actor, verb: str, args: Mapping[str, Any]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from workbench.intake.changes import changes
 from workbench.intake.omop import Options, name_of
 from workbench.intake.omop import load_omop as build_release
 from workbench.kernel.digest import digest_document, digest_manifest, short
-from workbench.kernel.errors import Refused, Unavailable
+from workbench.kernel.errors import Refused, Unavailable, UserError
 from workbench.kernel.progress import Progress, part, silent
 from workbench.repository import releases
 from workbench.repository.releases import Release
@@ -33,6 +34,10 @@ __all__ = [
     "verified_release",
     "verify_release",
 ]  # fmt: skip
+
+
+LOADED = 0.85
+"""The share of a load after which the release is there and its quality is checked."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ def load_omop(
         if wb.demo and not synthetic:
             raise Refused("services.demo_only_synthetic")
         args = {"name": name, "synthetic": synthetic}
-        with working(wb, actor, "release.load", args, progress) as (job, report):
+        with working(wb, actor, "release.load", args, part(progress, 0.0, LOADED)) as (job, report):
             with making.making(wb.store, job, wb.settings.releases, event(actor, "release.load", subject=name)) as made:
                 before = _before(wb)
                 manifest = build_release(
@@ -92,7 +97,17 @@ def load_omop(
                 release_id = publish(made, before, manifest, part(report, 0.9, 1.0))
                 job.result_digest = digest_manifest(manifest)
             releases.set_current(wb.settings.releases, release_id)
+    check_quality(wb, actor, release_id, part(progress, LOADED, 1.0))
     return show_release(wb, actor, release_id)
+
+
+def check_quality(wb: Workbench, actor: Actor, release_id: str, progress: Progress) -> None:
+    """Check a release that was just loaded. It is whole and current by now: where the checks cannot be run, it is left
+    unchecked, and says so."""
+    from workbench.services.quality import check_release  # noqa: PLC0415 - quality reads releases
+
+    with suppress(UserError):
+        check_release(wb, actor, release_id, progress)
 
 
 def publish(made: making.Making, before: Release | None, manifest: dict[str, Any], progress: Progress) -> str:

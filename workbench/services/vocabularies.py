@@ -13,7 +13,14 @@ from workbench.kernel.digest import digest_manifest
 from workbench.kernel.progress import Progress, part, silent
 from workbench.repository import releases
 from workbench.services.context import Workbench, acting, alone, event, working
-from workbench.services.releases import ReleaseView, current_release, publish, show_release
+from workbench.services.releases import (
+    LOADED,
+    ReleaseView,
+    check_quality,
+    current_release,
+    publish,
+    show_release,
+)
 from workbench.store import making
 
 
@@ -47,13 +54,14 @@ def load_athena(
     with acting(wb, actor, "release.load", subject=name), alone(wb):
         parent = current_release(wb)
         wish = Wish(download, name or parent.manifest["name"], source_to_concept_map, accept_gaps)
-        with working(wb, actor, "release.load", {"name": wish.name}, progress) as (job, report):
+        with working(wb, actor, "release.load", {"name": wish.name}, part(progress, 0.0, LOADED)) as (job, report):
             loading = event(actor, "release.load", subject=wish.name)
             with making.making(wb.store, job, wb.settings.releases, loading) as made:
                 manifest = build_release(wish, parent, made.folder, part(report, 0.0, 0.9))
                 release_id = publish(made, parent, manifest, part(report, 0.9, 1.0))
                 job.result_digest = digest_manifest(manifest)
             releases.set_current(wb.settings.releases, release_id)
+    check_quality(wb, actor, release_id, part(progress, LOADED, 1.0))
     return _loaded(show_release(wb, actor, release_id), manifest)
 
 

@@ -17,10 +17,11 @@ from workbench.ui.parts.markup import link, paragraph, show
 from workbench.ui.parts.words import role_name
 from workbench.ui.session import current_actor
 from workbench.ui.state import href, t, workbench
-from workbench.ui.views import cohorts, home, log, models, requests, review
+from workbench.ui.views import cohorts, data, home, log, models, requests, review
 
 VIEWS: dict[str, Callable[[Actor], None]] = {
     "home": home.draw,
+    "data": data.draw,
     "cohorts": cohorts.draw,
     "requests": requests.draw,
     "review": review.draw,

@@ -16,6 +16,8 @@ from typing import Any
 import pyarrow as pa
 from sqlglot import exp
 
+from workbench.engines import footers
+
 SCHEMA = pa.schema(
     [
         ("table_name", pa.string()),
@@ -26,7 +28,7 @@ SCHEMA = pa.schema(
     ]
 )
 """One row for each concept of each column; `concept_id` is null for the rows without a value, `crowd` where the table's
-rows belong to nobody."""
+rows belong to nobody, or no row of the column has a value."""
 
 
 OWN = 2_000_000_000
@@ -48,23 +50,42 @@ class Used:
 
 def count_use(connection: Any, tables: Iterable[Used]) -> pa.Table:
     """Return the records of every concept in every column (`SCHEMA`), sorted by its first three columns."""
+    parts = [SCHEMA.empty_table()]
     with connection.cursor() as cursor:
-        parts = [cursor.sql(_query(each).sql("duckdb")).to_arrow_table() for each in tables if each.columns]
-    whole = pa.concat_tables([part.cast(SCHEMA) for part in parts]) if parts else SCHEMA.empty_table()
+        for each in tables:
+            rows, filled = footers.filled(each.path)
+            nothing = [name for name in each.columns if filled[name] == 0]
+            parts.append(_nothing(each.table, nothing, rows))
+            some = [name for name in each.columns if name not in nothing]
+            if some:
+                parts.append(cursor.sql(_query(each, some).sql("duckdb")).to_arrow_table().cast(SCHEMA))
     keys = [("table_name", "ascending"), ("column_name", "ascending"), ("concept_id", "ascending")]
-    return whole.sort_by(keys)
+    return pa.concat_tables(parts).sort_by(keys)
+
+
+def _nothing(table: str, columns: Sequence[str], rows: int) -> pa.Table:
+    """Return the lines of columns without any value."""
+    count = len(columns) if rows else 0
+    none = pa.nulls(count, pa.int64())
+    values = [pa.array([table] * count), pa.array(list(columns)[:count]), none, pa.array([rows] * count), none]
+    return pa.table(values, names=SCHEMA.names).cast(SCHEMA)
+
+
+def classes_of(person: exp.Condition) -> exp.Condition:
+    """Return the aggregate of which of the 64 classes of persons occur in a group of rows, as bits."""
+    one = exp.Cast(this=exp.Literal.number(1), to=exp.DataType.build("UBIGINT", dialect="duckdb"))
+    place = exp.Mod(this=_call("hash", person), expression=exp.Literal.number(64))
+    return _call("bit_or", exp.BitwiseLeftShift(this=one, expression=exp.Paren(this=place)))
 
 
 def crowd_of(person: exp.Condition) -> exp.Condition:
     """Return the aggregate that bounds from below how many persons are behind a group of rows (0 to 64)."""
-    one = exp.Cast(this=exp.Literal.number(1), to=exp.DataType.build("UBIGINT", dialect="duckdb"))
-    place = exp.Mod(this=_call("hash", person), expression=exp.Literal.number(64))
-    return _call("bit_count", _call("bit_or", exp.BitwiseLeftShift(this=one, expression=exp.Paren(this=place))))
+    return _call("bit_count", classes_of(person))
 
 
-def _query(used: Used) -> exp.Query:
+def _query(used: Used, columns: Sequence[str]) -> exp.Query:
     """Return one query a table: a group by for each column, which reads that column and the person only."""
-    parts = [_column(used, name) for name in used.columns]
+    parts = [_column(used, name) for name in columns]
     result: exp.Query = parts[0]
     for part in parts[1:]:
         result = exp.Union(this=result, expression=part, distinct=False)

@@ -1,0 +1,92 @@
+"""The tables that are checked, and what their files say without being read: columns, rows, values that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from sqlglot import exp
+
+from workbench.engines import footers
+from workbench.intake.nodes import Node, call, column, render, scan, select
+
+
+@dataclass(frozen=True)
+class Data:
+    """Tables by name, each one Parquet file. `types`: table → column → DuckDB's type; `rows`: table → rows; `filled`:
+    (table, column) → rows that have a value."""
+
+    connection: Any
+    files: Mapping[str, Path]
+    types: Mapping[str, Mapping[str, str]] = field(repr=False)
+    rows: Mapping[str, int] = field(repr=False)
+    filled: Mapping[tuple[str, str], int] = field(repr=False)
+
+    @classmethod
+    def of(cls, connection: Any, files: Mapping[str, Path]) -> Data:
+        """Look at the files. Their own statistics tell which values lack; where they are silent, the column is read."""
+        types: dict[str, dict[str, str]] = {}
+        rows: dict[str, int] = {}
+        filled: dict[tuple[str, str], int] = {}
+        for name, path in files.items():
+            described = connection.execute(f"DESCRIBE {render(select(exp.Star(), source=scan('read_parquet', path)))}")
+            types[name] = {str(row[0]): str(row[1]) for row in described.fetchall()}
+            rows[name], counted = _counted(connection, path)
+            filled.update({(name, each): count for each, count in counted.items()})
+        return cls(connection, files, types, rows, filled)
+
+    def has(self, table: str, *columns: str) -> bool:
+        """Answer whether the table has rows, and a value in each of these columns."""
+        return bool(self.rows.get(table)) and all(self.filled.get((table, each)) for each in columns)
+
+    def scan(self, table: str, alias: str | None = None) -> exp.Table:
+        """Return a table to select from."""
+        source = scan("read_parquet", self.files[table])
+        if alias:
+            source.set("alias", exp.TableAlias(this=exp.to_identifier(alias)))
+        return source
+
+    def numbers(self, query: exp.Query) -> list[int]:
+        """Return a query's only row as whole numbers; none is 0."""
+        return [int(value or 0) for value in self.connection.execute(render(query)).fetchall()[0]]
+
+    def lines(self, query: exp.Query) -> list[tuple[Any, ...]]:
+        """Return a query's rows."""
+        return self.connection.execute(render(query)).fetchall()
+
+    def make(self, name: str, query: exp.Query) -> exp.Table:
+        """Keep a query's rows as a work table; return it."""
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {render(query)}").fetchall()
+        return exp.to_table(name)
+
+    def upload(self, name: str, rows: pa.Table) -> exp.Table:
+        """Keep Arrow rows as a work table; return it: ids of concepts travel as data."""
+        self.connection.register("incoming_rows", rows)
+        try:
+            return self.make(name, select(exp.Star(), source=exp.to_table("incoming_rows")))
+        finally:
+            self.connection.unregister("incoming_rows")
+
+
+def alias(table: exp.Table, name: str) -> exp.Table:
+    """Return a work table under an alias."""
+    return exp.Table(this=table.this.copy(), alias=exp.TableAlias(this=exp.to_identifier(name)))
+
+
+def _counted(connection: Any, path: Path) -> tuple[int, dict[str, int]]:
+    """Return a file's rows, and per column those that have a value."""
+    rows, counted = footers.filled(path)
+    silent = [name for name, count in counted.items() if count is None]
+    known = {name: count for name, count in counted.items() if count is not None}
+    return rows, {**known, **_read(connection, path, silent)}
+
+
+def _read(connection: Any, path: Path, wanted: Sequence[str]) -> dict[str, int]:
+    if not wanted:
+        return {}
+    counts: list[Node] = [call("count", column(name)) for name in wanted]
+    row = connection.execute(render(select(*counts, source=scan("read_parquet", path)))).fetchall()[0]
+    return dict(zip(wanted, (int(value) for value in row), strict=True))

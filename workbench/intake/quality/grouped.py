@@ -1,0 +1,201 @@
+"""Checks that look at rows together: keys that repeat, persons without rows, source values, the sex and the units that
+a concept occurs with.
+
+Sets of ids are kept as bits: 64 neighbouring ids are one number. Tables of millions of ids are then compared as some
+thousands of numbers, and nothing is sorted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+from sqlglot import exp
+
+from workbench.intake.nodes import (
+    Node,
+    both,
+    call,
+    cast,
+    column,
+    count_if,
+    either,
+    equal,
+    named,
+    negate,
+    not_null,
+    number,
+    over,
+    select,
+)
+from workbench.intake.quality.checks import FEMALE, MALE, Check
+from workbench.intake.quality.data import Data, alias
+from workbench.intake.quality.rowwise import WHO, Numbers
+
+SEX = {"male": MALE, "female": FEMALE}
+
+
+def keys(data: Data, checks: Sequence[Check]) -> Numbers:
+    """Count the rows whose key another row has too."""
+    mine = [check for check in checks if check.name == "isPrimaryKey" and data.has(check.table, str(check.column))]
+    return {check: (_repeated(data, check.table, str(check.column)), data.rows[check.table]) for check in mine}
+
+
+def _repeated(data: Data, table: str, key: str) -> int:
+    if data.types[table][key] == "BIGINT":
+        bucket, bits = _bits(column(key))
+        many = select(
+            named(bucket, "bucket"), named(bits, "bits"), named(call("count"), "n"),
+            source=data.scan(table), where=not_null(column(key)), group=bucket,
+        )  # fmt: skip
+        doubt = exp.GT(this=column("n"), expression=call("bit_count", column("bits")))
+        if not data.numbers(select(call("count"), source=many, where=doubt))[0]:
+            return 0
+    there = not_null(column(key))
+    counted = select(named(call("count"), "n"), source=data.scan(table), where=there, group=column(key))
+    again = exp.GT(this=column("n"), expression=number(1))
+    return data.numbers(select(call("sum", column("n")), source=counted, where=again))[0]
+
+
+def _bits(value: Node) -> tuple[Node, Node]:
+    """Return which 64 ids an id is among, and which of these occur, as bits."""
+    one = cast(number(1), "UBIGINT")
+    place = exp.Paren(this=exp.BitwiseAnd(this=value, expression=number(63)))
+    bucket = exp.BitwiseRightShift(this=value, expression=number(6))
+    return bucket, call("bit_or", exp.BitwiseLeftShift(this=one, expression=place))
+
+
+def completeness(data: Data, checks: Sequence[Check]) -> Numbers:
+    """Count persons without any row of a table, and persons with conditions but without a condition era."""
+    result: Numbers = {}
+    if not data.rows.get("person"):
+        return result
+    everybody = data.make("all_persons", _persons_of(data, "person"))
+    for check in checks:
+        if check.name == "measurePersonCompleteness" and check.table in data.files:
+            theirs = _persons_of(data, check.table)
+            result[check] = (_missing(data, everybody, theirs), data.rows["person"])
+        if check.name == "measureConditionEraCompleteness" and data.has("condition_occurrence", "person_id"):
+            mapped = negate(equal(column("condition_concept_id"), number(0)))
+            with_some = data.make("with_conditions", _persons_of(data, "condition_occurrence", mapped))
+            eras = _persons_of(data, check.table) if check.table in data.files else _persons_of(data, "person", _FALSE)
+            total = data.numbers(select(call("sum", call("bit_count", column("bits"))), source=with_some))[0]
+            result[check] = (_missing(data, with_some, eras), total)
+    return result
+
+
+_FALSE = exp.Boolean(this=False)
+
+
+def _persons_of(data: Data, table: str, where: Node | None = None) -> exp.Select:
+    bucket, bits = _bits(column("person_id"))
+    there = not_null(column("person_id"))
+    tests = both(there, where) if where is not None else there
+    return select(named(bucket, "bucket"), named(bits, "bits"), source=data.scan(table), where=tests, group=bucket)
+
+
+def _missing(data: Data, everybody: exp.Table, some: exp.Select) -> int:
+    """Return how many ids of a set are not in another."""
+    mine, theirs = alias(everybody, "a"), some.subquery("b", copy=False)
+    others = call("coalesce", column("bits", "b"), cast(number(0), "UBIGINT"))
+    left = exp.BitwiseAnd(this=column("bits", "a"), expression=exp.BitwiseNot(this=others))
+    query = select(call("sum", call("bit_count", exp.Paren(this=left))), source=mine)
+    same = equal(column("bucket", "a"), column("bucket", "b"))
+    return data.numbers(query.join(theirs, on=same, join_type="left", copy=False))[0]
+
+
+def overlaps(data: Data, checks: Sequence[Check]) -> Numbers:
+    """Count persons with observation periods that overlap, or that begin the day after another ends."""
+    mine = [check for check in checks if check.name == "measureObservationPeriodOverlap"]
+    start, end = "observation_period_start_date", "observation_period_end_date"
+    if not mine or not data.has("observation_period", "person_id", start, end):
+        return {}
+    person, first, last = column("person_id"), column(start), column(end)
+    latest = over(call("max", last), [person], [first, last, column("observation_period_id")])
+    latest.set("spec", exp.WindowSpec(kind="ROWS", start="UNBOUNDED", start_side="PRECEDING", end="1",
+                                      end_side="PRECEDING"))  # fmt: skip
+    seen = select(person, named(first, "first"), named(latest, "latest"), source=data.scan("observation_period"))
+    touches = negate(exp.GT(this=column("first"), expression=exp.Add(this=column("latest"), expression=number(1))))
+    one = exp.Case(ifs=[exp.If(this=both(not_null(column("latest")), touches), true=person)])
+    distinct = [exp.Count(this=exp.Distinct(expressions=[each])) for each in (one, person)]
+    failed, looked = data.numbers(select(*distinct, source=seen))
+    return {mine[0]: (failed, looked)}
+
+
+def source_values(data: Data, checks: Sequence[Check]) -> Numbers:
+    """Count the distinct source values that stand beside concept 0 in some row."""
+    result: Numbers = {}
+    for check in checks:
+        if check.name == "sourceValueCompleteness" and data.has(check.table, str(check.column), str(check.other)):
+            zero = call("coalesce", equal(column(str(check.other)), number(0)), _FALSE)
+            value = column(str(check.column))
+            each = select(named(call("bool_or", zero), "zero"), source=data.scan(check.table), group=value)
+            failed, looked = data.numbers(select(count_if(column("zero")), call("count"), source=each))
+            result[check] = (failed, looked)
+        elif check.name == "sourceValueCompleteness" and data.has(check.table, str(check.column)):
+            distinct = exp.Count(this=exp.Distinct(expressions=[column(str(check.column))]))
+            result[check] = (0, data.numbers(select(distinct, source=data.scan(check.table)))[0])
+    return result
+
+
+def sexes(data: Data, checks: Sequence[Check]) -> Numbers:
+    """Count the records of a concept (or of its descendants) in persons of another sex."""
+    result: Numbers = {}
+    names = ("plausibleGender", "plausibleGenderUseDescendants")
+    places = dict.fromkeys((c.table, str(c.column)) for c in checks if c.name in names)
+    for place in places:
+        mine = [check for check in checks if check.name in names and (check.table, check.column) == place]
+        if data.has(*place):
+            result.update(_sexes(data, place, mine))
+    return result
+
+
+def _sexes(data: Data, place: tuple[str, str], checks: Sequence[Check]) -> Numbers:
+    lines = [
+        (number_of, concept, SEX[str(check.other)], check.name == "plausibleGenderUseDescendants")
+        for number_of, check in enumerate(checks)
+        for concept in check.concepts
+    ]
+    columns = zip(*lines, strict=True)
+    names = ("check_number", "concept_id", "sex", "descendants")
+    asked = data.upload("asked_sexes", pa.table([pa.array(each) for each in columns], names=list(names)))
+    members = [column(name) for name in ("check_number", "concept_id", "sex")]
+    alone = select(*members, source=asked, where=negate(column("descendants")))
+    if "concept_ancestor" in data.files:
+        below_them = select(
+            column("check_number", "a"), named(column("descendant_concept_id", "c"), "concept_id"), column("sex", "a"),
+            source=alias(asked, "a"), where=column("descendants", "a"),
+        ).join(data.scan("concept_ancestor", "c"),
+               on=equal(column("ancestor_concept_id", "c"), column("concept_id", "a")), copy=False)  # fmt: skip
+        alone = exp.Union(this=alone, expression=below_them, distinct=True)
+    data.make("concepts_of_sexes", alone)
+    member = exp.Table(this=exp.to_identifier("concepts_of_sexes"), alias=exp.TableAlias(this=exp.to_identifier("m")))
+    other = exp.NEQ(this=column("sex", WHO), expression=column("sex", "m"))
+    group = column("check_number", "m")
+    query = select(group, count_if(other), call("count"), source=data.scan(place[0], "t"), group=group)
+    query = query.join(member, on=equal(column("concept_id", "m"), column(place[1], "t")), copy=False)
+    same = equal(column("person_id", WHO), column("person_id", "t"))
+    query = query.join(exp.to_table(WHO), on=same, join_type="left", copy=False)
+    found = {int(row[0]): (int(row[1] or 0), int(row[2])) for row in data.lines(query)}
+    return {check: found.get(number_of, (0, 0)) for number_of, check in enumerate(checks)}
+
+
+def units(data: Data, checks: Sequence[Check]) -> Numbers:
+    """Count the measurements of a concept in units that it does not have. Rows of unit 0 are not looked at: they are
+    counted as rows whose concept lacks. Where no unit at all is right, any is wrong."""
+    mine = {check.concepts[0]: check for check in checks if check.name == "plausibleUnitConceptIds"}
+    if not mine or not data.has("measurement", "measurement_concept_id"):
+        return {}
+    asked = data.upload("asked_units", pa.table({"concept_id": pa.array(list(mine), pa.int64())}))
+    concept, unit = column("measurement_concept_id", "t"), column("unit_concept_id", "t")
+    query = select(concept, unit, call("count"), source=data.scan("measurement", "t"))
+    query = query.join(alias(asked, "a"), on=equal(column("concept_id", "a"), concept), copy=False)
+    result: Numbers = dict.fromkeys(mine.values(), (0, 0))
+    known = not_null(unit)
+    other = either(negate(known), negate(equal(unit, number(0))))
+    for about, measured_in, rows in data.lines(query.where(other, copy=False).group_by(concept, unit, copy=False)):
+        check = mine[about]
+        failed, looked = result[check]
+        right = measured_in is None or measured_in in check.units
+        result[check] = (failed + (0 if right else rows), looked + rows)
+    return result

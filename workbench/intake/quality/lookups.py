@@ -1,0 +1,244 @@
+"""Checks that look something up: the concepts that columns hold, rows that references lead to, the visit of an event.
+
+Concepts are looked up once for each that a column holds (`workbench.vocabulary.use`), not once a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+from sqlglot import exp
+
+from workbench.intake.nodes import (
+    Node,
+    below,
+    both,
+    call,
+    cast,
+    column,
+    count_if,
+    either,
+    equal,
+    is_null,
+    named,
+    negate,
+    not_null,
+    number,
+    select,
+    text,
+    union,
+)
+from workbench.intake.quality.checks import Check
+from workbench.intake.quality.data import Data
+from workbench.intake.quality.rowwise import Numbers
+from workbench.vocabulary.use import Used, count_use
+
+CONCEPTS = ("fkDomain", "fkClass", "isStandardValidConcept")
+WEEK = 7
+_WIDE = {"concept_ancestor", "concept_relationship", "concept_synonym"}
+"""Tables that are a vocabulary's own and long: a row of theirs is looked up as it is."""
+
+
+def concepts_in_use(data: Data, checks: Sequence[Check], known: pa.Table | None) -> pa.Table:
+    """Return how often each concept stands in each column that is checked for its concepts.
+
+    `known` holds those that were counted already.
+    """
+    counted = set() if known is None else {(row["t"], row["c"]) for row in _places(known)}
+    wanted: dict[str, list[str]] = {}
+    for check in checks:
+        of_concepts = check.name in CONCEPTS or check.other == "concept.concept_id"
+        if of_concepts and check.table not in _WIDE and check.column is not None:
+            here = (check.table, check.column)
+            if data.has(*here) and here not in counted and check.column not in wanted.get(check.table, ()):
+                wanted.setdefault(check.table, []).append(check.column)
+    rest = count_use(data.connection, [Used(name, data.files[name], each, False) for name, each in wanted.items()])
+    return rest if known is None else pa.concat_tables([known, rest])
+
+
+def _places(use: pa.Table) -> list[dict[str, str]]:
+    pairs = use.select(["table_name", "column_name"]).group_by(["table_name", "column_name"]).aggregate([])
+    return [{"t": row["table_name"], "c": row["column_name"]} for row in pairs.to_pylist()]
+
+
+def concepts(data: Data, checks: Sequence[Check], use: pa.Table) -> Numbers:
+    """Count rows whose concept is unknown, of another domain or class, not standard or not valid: one query for all."""
+    mine = [check for check in checks if _by_concept(check) and data.has(check.table, str(check.column))]
+    if not mine or "concept" not in data.files:
+        return {check: (data.filled[check.table, str(check.column)], data.rows[check.table]) for check in mine
+                if check.name == "isForeignKey"}  # fmt: skip
+    expected = {check.name: {(c.table, c.column): c.other for c in mine if c.name == check.name} for check in mine}
+    places = sorted({(check.table, str(check.column)) for check in mine})
+    rules = {
+        "table_name": [table for table, _ in places],
+        "column_name": [name for _, name in places],
+        "domain": [expected.get("fkDomain", {}).get(place) for place in places],
+        "class": [expected.get("fkClass", {}).get(place) for place in places],
+    }
+    data.upload("checked_places", pa.table(rules, schema=pa.schema([(name, pa.string()) for name in rules])))
+    data.upload("checked_use", use)
+    found = {(row[0], row[1]): row[2:] for row in data.lines(_judged(data))}
+    return {check: _numbers(data, check, found[check.table, str(check.column)]) for check in mine}
+
+
+def _by_concept(check: Check) -> bool:
+    named_so = check.name in CONCEPTS or (check.name == "isForeignKey" and check.other == "concept.concept_id")
+    return named_so and check.table not in _WIDE
+
+
+def _judged(data: Data) -> exp.Select:
+    """Return the query: for each checked column its rows with a concept, and rows that fail each test."""
+    rows, real = column("records", "u"), both(not_null(column("concept_id", "c")), _not_zero("c"))
+    standard = call("coalesce", equal(column("standard_concept", "c"), text("S")), exp.Boolean(this=False))
+    tests = [
+        both(not_null(column("concept_id", "u")), is_null(column("concept_id", "c"))),
+        both(real, exp.NEQ(this=column("domain_id", "c"), expression=column("domain", "p"))),
+        both(real, exp.NEQ(this=column("concept_class_id", "c"), expression=column("class", "p"))),
+        both(real, either(negate(standard), not_null(column("invalid_reason", "c")))),
+    ]
+    place = [column("table_name", "p"), column("column_name", "p")]
+    failed = [call("sum", exp.Case(ifs=[exp.If(this=test, true=rows)], default=number(0))) for test in tests]
+    query = select(*place, *failed, source=_aliased("checked_places", "p"))
+    here = [equal(column(name, "u"), column(name, "p")) for name in ("table_name", "column_name")]
+    query = query.join(_aliased("checked_use", "u"), on=both(*here), copy=False)
+    same = equal(column("concept_id", "c"), column("concept_id", "u"))
+    return query.join(data.scan("concept", "c"), on=same, join_type="left", copy=False).group_by(*place, copy=False)
+
+
+def _not_zero(alias: str) -> Node:
+    return negate(equal(column("concept_id", alias), number(0)))
+
+
+def _numbers(data: Data, check: Check, found: tuple[int | None, ...]) -> tuple[int, int]:
+    unknown, domain, kind, standard = (int(value or 0) for value in found)
+    rows, filled = data.rows[check.table], data.filled[check.table, str(check.column)]
+    return {
+        "isForeignKey": (unknown, rows),
+        "fkDomain": (domain, rows),
+        "fkClass": (kind, rows),
+        "isStandardValidConcept": (standard, filled),
+    }[check.name]
+
+
+def references(data: Data, checks: Sequence[Check]) -> Numbers:
+    """Count rows that refer to nobody: one query for each table that is referred to."""
+    mine = [check for check in checks if _by_reference(check) and data.has(check.table, str(check.column))]
+    result: Numbers = {}
+    for target in sorted({str(check.other) for check in mine}):
+        those = [check for check in mine if check.other == target]
+        table, _, key = target.partition(".")
+        lost = _lost(data, those, table, key) if table in data.files else {}
+        for place, check in enumerate(those):
+            all_lost = data.filled[check.table, str(check.column)] if table not in data.files else 0
+            result[check] = (lost.get(place, all_lost), data.rows[check.table])
+    return result
+
+
+def _by_reference(check: Check) -> bool:
+    if check.name != "isForeignKey" or check.other in {"person.person_id", "visit_occurrence.visit_occurrence_id"}:
+        return False
+    return check.other != "concept.concept_id" or check.table in _WIDE
+
+
+def _lost(data: Data, checks: Sequence[Check], table: str, key: str) -> dict[int, int]:
+    values = [
+        select(
+            named(number(place), "place"),
+            named(column(str(check.column)), "value"),
+            source=data.scan(check.table),
+            where=not_null(column(str(check.column))),
+        )
+        for place, check in enumerate(checks)
+    ]
+    source = union(values).subquery("v", copy=False)
+    same = equal(column(key, "k"), column("value", "v"))
+    query = exp.Select(expressions=[column("place", "v"), call("count")]).from_(source, copy=False)
+    query = query.join(data.scan(table, "k"), on=same, join_type="anti", copy=False)
+    return {int(place): int(rows) for place, rows in data.lines(query.group_by(column("place", "v"), copy=False))}
+
+
+@dataclass(frozen=True)
+class _Visited:
+    """Rows that name a visit, perhaps with their day: what both are checked for."""
+
+    refers: Check | None
+    within: Check | None
+
+    @property
+    def table(self) -> str:
+        return next(check.table for check in (self.refers, self.within) if check is not None)
+
+    @property
+    def column(self) -> str:
+        return str(self.refers.column) if self.refers else "visit_occurrence_id"
+
+
+def visits(data: Data, checks: Sequence[Check], *, repeated: bool) -> Numbers:
+    """Count rows of visits that are not there, and rows more than a week outside their visit: visits are read once for
+    all tables. Where ids of visits are `repeated`, the widest of their days count."""
+    parts = _visited(data, checks)
+    if "visit_occurrence" not in data.files:
+        refers = [part.refers for part in parts if part.refers]
+        return {check: (data.filled[check.table, str(check.column)], data.rows[check.table]) for check in refers}
+    found = (
+        {int(row[0]): [int(value or 0) for value in row[1:]] for row in data.lines(_outside(data, parts, repeated))}
+        if parts
+        else {}
+    )
+    result: Numbers = {}
+    for place, part in enumerate(parts):
+        lost, inside, outside = found.get(place, [0, 0, 0])
+        if part.refers:
+            result[part.refers] = (lost, data.rows[part.table])
+        if part.within:
+            result[part.within] = (outside, inside)
+    return result
+
+
+def _visited(data: Data, checks: Sequence[Check]) -> list[_Visited]:
+    within: dict[str, list[Check]] = {}
+    for check in checks:
+        if check.name == "withinVisitDates" and data.has(check.table, str(check.column), "visit_occurrence_id"):
+            within.setdefault(check.table, []).append(check)
+    parts: list[_Visited] = []
+    for check in checks:
+        refers = check.name == "isForeignKey" and check.other == "visit_occurrence.visit_occurrence_id"
+        if refers and data.has(check.table, str(check.column)):
+            dated = within.pop(check.table, []) if check.column == "visit_occurrence_id" else []
+            parts += [_Visited(check, dated[0] if dated else None), *(_Visited(None, each) for each in dated[1:])]
+    return parts
+
+
+def _outside(data: Data, parts: Sequence[_Visited], repeated: bool) -> exp.Select:
+    """Return the query: for each part its rows without a visit, with one, and with one far from their day."""
+    rows = [
+        select(
+            named(number(place), "place"),
+            named(column(part.column), "visit"),
+            named(cast(column(str(part.within.column)) if part.within else exp.Null(), "DATE"), "day"),
+            source=data.scan(part.table),
+            where=not_null(column(part.column)),
+        )
+        for place, part in enumerate(parts)
+    ]
+    key, day = column("visit_occurrence_id"), column("day", "e")
+    start, end = column("visit_start_date"), column("visit_end_date")
+    days = (call("min", start), call("max", end)) if repeated else (start, end)
+    columns = [key, *(named(each, name) for each, name in zip(days, ("first", "last"), strict=True))]
+    seen = select(*columns, source=data.scan("visit_occurrence"), group=key if repeated else None)
+    seen = seen.subquery("v", copy=False)
+    early = below(day, exp.Sub(this=column("first", "v"), expression=number(WEEK)))
+    late = below(exp.Add(this=column("last", "v"), expression=number(WEEK)), day)
+    there = column("visit_occurrence_id", "v")
+    counts = [count_if(is_null(there)), count_if(not_null(there)), count_if(either(early, late))]
+    query = exp.Select(expressions=[column("place", "e"), *counts]).from_(
+        union(rows).subquery("e", copy=False), copy=False
+    )
+    same = equal(there, column("visit", "e"))
+    return query.join(seen, on=same, join_type="left", copy=False).group_by(column("place", "e"), copy=False)
+
+
+def _aliased(table: str, name: str) -> exp.Table:
+    return exp.Table(this=exp.to_identifier(table), alias=exp.TableAlias(this=exp.to_identifier(name)))

@@ -1,0 +1,200 @@
+"""The counts that researchers look at first: records by month, age and sex, observation, top concepts, what is not
+mapped. Exact, for the release's own document; what is shown of them is governed.
+
+Beside each number of records stands its *crowd*, at least so many persons are behind it (`workbench.vocabulary.use`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+from sqlglot import exp
+
+from workbench.intake.nodes import (
+    Node,
+    both,
+    call,
+    cast,
+    column,
+    equal,
+    named,
+    negate,
+    not_null,
+    number,
+    select,
+    text,
+)
+from workbench.intake.quality.checks import facts
+from workbench.intake.quality.data import Data
+from workbench.intake.quality.rowwise import WHO
+from workbench.repository.cdm import RECORDS, TABLES
+from workbench.vocabulary.use import DERIVED, classes_of
+
+TOP = 20
+BAND = 10
+"""Years of one age group."""
+
+LONGEST = 20
+"""Years of observation from which on persons are counted together."""
+
+MANY = 4
+"""Observation periods from which on persons are counted together."""
+
+
+def profile(data: Data, use: pa.Table) -> dict[str, Any]:
+    """Return the counts of a release. The work table `who` (`rowwise.persons`) must be there; `use` is how often each
+    concept stands in each column of concepts."""
+    months = {name: _months(data, name) for name in RECORDS if _dated(data, name)}
+    data.upload("used_concepts", use)
+    return {
+        "persons": data.rows.get("person", 0),
+        "ages": _ages(data),
+        "observation": _observation(data),
+        "months": {name: _series(found) for name, found in months.items()},
+        "years": {name: _years(found) for name, found in months.items()},
+        "concepts": list(_top(data)),
+        "unmapped": _unmapped(data),
+        "vocabularies": _vocabularies(data),
+    }
+
+
+def _dated(data: Data, name: str) -> bool:
+    start = TABLES[name].start_date
+    return bool(start) and data.has(name, "person_id", str(start))
+
+
+def _months(data: Data, name: str) -> list[tuple[str, int, int]]:
+    """Return the records of each month, with the classes of their persons."""
+    start = column(str(TABLES[name].start_date))
+    month = call("date_trunc", text("month"), start)
+    columns = [named(month, "month"), call("count"), classes_of(column("person_id"))]
+    query = select(*columns, source=data.scan(name), where=not_null(start), group=month)
+    return sorted((row[0].isoformat()[:7], int(row[1]), int(row[2])) for row in data.lines(query))
+
+
+def _series(months: list[tuple[str, int, int]]) -> dict[str, list[int]]:
+    return {month: [rows, bits.bit_count()] for month, rows, bits in months}
+
+
+def _years(months: list[tuple[str, int, int]]) -> dict[str, list[int]]:
+    found: dict[str, tuple[int, int]] = {}
+    for month, rows, bits in months:
+        before = found.get(month[:4], (0, 0))
+        found[month[:4]] = (before[0] + rows, before[1] | bits)
+    return {year: [rows, bits.bit_count()] for year, (rows, bits) in found.items()}
+
+
+def _ages(data: Data) -> list[dict[str, Any]]:
+    """Return persons by sex and age group, at the start of their first observation period."""
+    if not data.has("person", "year_of_birth") or not data.has("observation_period", "observation_period_start_date"):
+        return []
+    first = select(
+        column("person_id"),
+        named(call("min", column("observation_period_start_date")), "first"),
+        source=data.scan("observation_period"),
+        group=column("person_id"),
+    ).subquery("o", copy=False)
+    age = exp.Sub(this=call("year", column("first", "o")), expression=call("year", column("june", WHO)))
+    tens = call("floor", exp.Div(this=exp.Paren(this=age), expression=number(BAND)))
+    band = exp.Mul(this=cast(tens, "BIGINT"), expression=number(BAND))
+    sex, born = column("sex", WHO), column("june", WHO)
+    query = select(sex, named(band, "band"), call("count"), source=exp.to_table(WHO), where=not_null(born))
+    mine = equal(column("person_id", "o"), column("person_id", WHO))
+    query = query.join(first, on=mine, copy=False).group_by(sex, band, copy=False)
+    found = sorted((int(s or 0), int(b), int(n)) for s, b, n in data.lines(query) if b is not None)
+    return [{"sex": s, "from": b, "persons": n} for s, b, n in found]
+
+
+def _observation(data: Data) -> dict[str, Any]:
+    """Return persons by number of periods, by whole years of observation, and by calendar year observed."""
+    start, end = "observation_period_start_date", "observation_period_end_date"
+    if not data.has("observation_period", "person_id", start, end):
+        return {"periods": {}, "years": {}, "observed": {}}
+    first, last, person = column(start), column(end), column("person_id")
+    days = exp.Add(this=call("date_diff", text("day"), first, last), expression=number(1))
+    each = select(
+        named(call("least", call("count"), number(MANY)), "periods"),
+        named(call("sum", days), "days"),
+        source=data.scan("observation_period"),
+        where=both(not_null(first), not_null(last)),
+        group=person,
+    )
+    whole = cast(call("floor", exp.Div(this=column("days"), expression=exp.Literal.number("365.25"))), "BIGINT")
+    years = call("least", call("greatest", whole, number(0)), number(LONGEST))
+    by = {"periods": column("periods"), "years": years}
+    found = {name: data.lines(select(group, call("count"), source=each, group=group)) for name, group in by.items()}
+    counted = {name: {str(value): int(count) for value, count in sorted(rows)} for name, rows in found.items()}
+    return {**counted, "observed": _observed(data, first, last, person)}
+
+
+def _observed(data: Data, first: Node, last: Node, person: Node) -> dict[str, int]:
+    """Return how many persons were observed in each calendar year: each once, however many their periods."""
+    until = exp.Add(this=call("year", last), expression=number(1))
+    year = call("unnest", call("range", call("year", first), until))
+    seen = select(
+        named(year, "year"), person, source=data.scan("observation_period"), where=both(not_null(first), not_null(last))
+    )
+    bucket = exp.BitwiseRightShift(this=person, expression=number(6))
+    one = cast(number(1), "UBIGINT")
+    place = exp.Paren(this=exp.BitwiseAnd(this=person, expression=number(63)))
+    bits = call("bit_or", exp.BitwiseLeftShift(this=one, expression=place))
+    parts = select(column("year"), named(bits, "bits"), source=seen).group_by(column("year"), bucket, copy=False)
+    query = select(column("year"), call("sum", call("bit_count", column("bits"))), source=parts, group=column("year"))
+    return {str(year): int(persons) for year, persons in sorted(data.lines(query))}
+
+
+def _top(data: Data) -> Iterator[dict[str, Any]]:
+    """Yield the concepts that most records of each table have, with their names."""
+    for name in RECORDS:
+        concept = TABLES[name].standard_concept
+        if concept is None or not data.has(name, concept) or "concept" not in data.files:
+            continue
+        here = both(equal(column("table_name", "u"), text(name)), equal(column("column_name", "u"), text(concept)))
+        real = both(not_null(column("concept_id", "u")), negate(equal(column("concept_id", "u"), number(0))))
+        source = exp.Table(this=exp.to_identifier("used_concepts"), alias=exp.TableAlias(this=exp.to_identifier("u")))
+        columns = [column("concept_id", "u"), column("records", "u"), column("crowd", "u")]
+        labels = [column(each, "c") for each in ("concept_name", "vocabulary_id", "concept_code")]
+        query = select(*columns, *labels, source=source, where=both(here, real))
+        same = equal(column("concept_id", "c"), column("concept_id", "u"))
+        query = query.join(data.scan("concept", "c"), on=same, join_type="left", copy=False)
+        order = [exp.Ordered(this=column("records", "u"), desc=True), exp.Ordered(this=column("concept_id", "u"))]
+        query.set("order", exp.Order(expressions=order))
+        for found in data.lines(query.limit(TOP, copy=False)):
+            names = ("concept", "records", "crowd", "name", "vocabulary", "code")
+            yield {"table": name, **dict(zip(names, found, strict=True))}
+
+
+def _unmapped(data: Data) -> list[dict[str, Any]]:
+    """Return, for each column of standard concepts that should be filled, its rows, those without a concept and those
+    of concept 0."""
+    places = [place for each in facts()["standardConceptRecordCompleteness"].values() for place in each]
+    zero, absent = equal(column("concept_id"), number(0)), exp.Is(this=column("concept_id"), expression=exp.Null())
+    sums = [
+        call("sum", column("records")),
+        *(call("sum", exp.Case(ifs=[exp.If(this=test, true=column("records"))])) for test in (absent, zero)),
+        call("max", exp.Case(ifs=[exp.If(this=zero, true=column("crowd"))])),
+    ]
+    by = [column("table_name"), column("column_name")]
+    query = select(*by, *sums, source=exp.to_table("used_concepts")).group_by(*by, copy=False)
+    names = ("rows", "missing", "unmapped", "crowd")
+    return [
+        {"table": table, "column": name, **{key: int(value or 0) for key, value in zip(names, found, strict=True)}}
+        for table, name, *found in sorted(data.lines(query), key=lambda row: row[:2])
+        if f"{table}.{name}" in places and found[0]
+    ]
+
+
+def _vocabularies(data: Data) -> dict[str, int]:
+    """Return the vocabularies of the concepts in use, with the records that name them."""
+    if "concept" not in data.files:
+        return {}
+    source = exp.Table(this=exp.to_identifier("used_concepts"), alias=exp.TableAlias(this=exp.to_identifier("u")))
+    same = equal(column("concept_id", "c"), column("concept_id", "u"))
+    made = exp.In(this=column("table_name", "u"), expressions=[text(name) for name in DERIVED])
+    where = both(negate(equal(column("concept_id", "u"), number(0))), negate(made), not_null(column("crowd", "u")))
+    group = column("vocabulary_id", "c")
+    query = select(group, call("sum", column("records", "u")), source=source, where=where, group=group)
+    query = query.join(data.scan("concept", "c"), on=same, copy=False)
+    return {str(name): int(rows) for name, rows in sorted(data.lines(query)) if name}

@@ -1,0 +1,190 @@
+"""Checks that one row of a table, its person and its person's death decide: one query a table counts them all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from sqlglot import exp
+
+from workbench.intake.nodes import (
+    Node,
+    below,
+    both,
+    call,
+    cast,
+    column,
+    count_if,
+    either,
+    equal,
+    is_null,
+    named,
+    negate,
+    not_null,
+    number,
+    select,
+    text,
+    try_cast,
+)
+from workbench.intake.quality.checks import Check
+from workbench.intake.quality.data import Data
+from workbench.repository.cdm import TABLES
+
+Numbers = dict[Check, tuple[int, int]]
+"""Check → rows that fail it, and rows that it looked at."""
+
+GRACE = 60
+"""Days after death on which something may still be recorded."""
+
+WHO = "who"
+_OF_A_PERSON = {"plausibleAfterBirth", "plausibleBeforeDeath", "plausibleDuringLife"}
+
+
+def persons(data: Data) -> None:
+    """Make the work table `who`: person_id, day of birth (the first of what is unknown; `june`: the first of June of
+    the year), day of death, whether dead, sex. One row a person, also where the source has several."""
+    born = cast(column("birth_datetime", "p"), "DATE")
+    one = number(1)
+    parts = [call("coalesce", column(name, "p"), one) for name in ("month_of_birth", "day_of_birth")]
+    year = column("year_of_birth", "p")
+    first = call("try", call("make_date", year, *parts))
+    june = call("try", call("make_date", year, number(6), one))
+    values: dict[str, Node] = {
+        "born": call("min", call("coalesce", born, first)),
+        "june": call("min", call("coalesce", born, june)),
+        "sex": call("min", column("gender_concept_id", "p")),
+    }
+    deaths = "death" in data.files
+    values["died"] = call("min", column("died", "d")) if deaths else cast(exp.Null(), "DATE")
+    dead_too: Node = not_null(call("min", column("person_id", "d"))) if deaths else exp.Boolean(this=False)
+    query = select(
+        column("person_id", "p"),
+        *(named(value, name) for name, value in {**values, "dead": dead_too}.items()),
+        source=data.scan("person", "p"),
+        group=column("person_id", "p"),
+    )
+    if deaths:
+        dead = select(
+            column("person_id"),
+            named(call("min", column("death_date")), "died"),
+            source=data.scan("death"),
+            group=column("person_id"),
+        ).subquery("d", copy=False)
+        mine = equal(column("person_id", "d"), column("person_id", "p"))
+        query = query.join(dead, on=mine, join_type="left", copy=False)
+    data.make(WHO, query)
+
+
+def count(data: Data, table: str, checks: Sequence[Check], today: date) -> Numbers:
+    """Count a table's rows that fail each check, in one query. `today` is the day that "tomorrow" follows."""
+    pairs = {check: made for check in checks if (made := _pair(data, check, today)) is not None}
+    if not pairs or not data.rows.get(table):
+        return {}
+    source = data.scan(table, "t")
+    query = select(*(node for pair in pairs.values() for node in pair), source=source)
+    if any(_asks_for_person(check) for check in pairs):
+        mine = equal(column("person_id", WHO), column("person_id", "t"))
+        query = query.join(exp.to_table(WHO), on=mine, join_type="left", copy=False)
+    counted = iter(data.numbers(query))
+    return {check: (failed, looked) for check, failed, looked in zip(pairs, counted, counted, strict=False)}
+
+
+def _asks_for_person(check: Check) -> bool:
+    return check.name in _OF_A_PERSON or check.other in {"birth", "person.person_id"}
+
+
+def _pair(data: Data, check: Check, today: date) -> tuple[Node, Node] | None:
+    """Return how rows that fail are counted, and rows looked at; None for checks that another module counts."""
+    if check.column is None or not data.has(check.table, check.column):
+        return None
+    value, every = column(check.column, "t"), call("count")
+    if check.name == "isForeignKey" and check.other == "person.person_id":
+        return count_if(both(not_null(value), is_null(column("person_id", WHO)))), every
+    maker = _MAKERS.get(check.name)
+    return maker(data, check, value, today) if maker else None
+
+
+def _datatype(data: Data, check: Check, value: Node, _: date) -> tuple[Node, Node]:
+    kind = data.types[check.table][str(check.column)]
+    if kind.endswith("INT") or kind in {"INTEGER", "HUGEINT"}:
+        return number(0), call("count")
+    same = equal(try_cast(value, "DOUBLE"), try_cast(value, "BIGINT"))
+    return count_if(both(not_null(value), negate(call("coalesce", same, exp.Boolean(this=False))))), call("count")
+
+
+def _completeness(data: Data, check: Check, value: Node, _: date) -> tuple[Node, Node]:
+    """Rows of concept 0; where no concept is required, also rows that have a source value and no concept."""
+    zero = equal(value, number(0))
+    source = _source_value(check)
+    if TABLES[check.table].by_name[str(check.column)].required or not data.has(check.table, source):
+        return count_if(zero), call("count", value)
+    there = not_null(column(source, "t"))
+    return count_if(either(zero, both(is_null(value), there))), count_if(either(not_null(value), there))
+
+
+def _source_value(check: Check) -> str:
+    """Return the column of the source's own value beside a concept; the model names them alike."""
+    stem = str(check.column).removesuffix("_concept_id").removesuffix("_source")
+    return f"{stem}_source_value"
+
+
+def _low(_: Data, check: Check, value: Node, __: date) -> tuple[Node, Node]:
+    return count_if(below(value, _bound(check, None))), call("count", value)
+
+
+def _high(_: Data, check: Check, value: Node, today: date) -> tuple[Node, Node]:
+    return count_if(below(_bound(check, today), value)), call("count", value)
+
+
+def _bound(check: Check, today: date | None) -> Node:
+    """Return a bound as a value of the column's kind."""
+    said = str(check.other)
+    if said == "next year":
+        return number((today or date.min).year + 1)
+    day = ((today or date.min) + timedelta(days=1)).isoformat() if said == "tomorrow" else said
+    kind = TABLES[check.table].by_name[str(check.column)].type
+    if kind in {"date", "datetime"}:
+        return cast(text(day), "DATE" if kind == "date" else "TIMESTAMP")
+    return exp.Literal.number(said)
+
+
+def _after(_: Data, check: Check, value: Node, __: date) -> tuple[Node, Node]:
+    """Days before what they must follow: another column of the row, or birth (the first of June where only the year is
+    known: this check is older than the others)."""
+    before = column("june", WHO) if check.other == "birth" else _day(column(str(check.other), "t"))
+    return count_if(below(_day(value), before)), call("count")
+
+
+def _start(_: Data, check: Check, value: Node, __: date) -> tuple[Node, Node]:
+    end = column(str(check.other), "t")
+    return count_if(below(_day(end), _day(value))), count_if(both(not_null(value), not_null(end)))
+
+
+def _birth(_: Data, __: Check, value: Node, ___: date) -> tuple[Node, Node]:
+    return count_if(below(_day(value), column("born", WHO))), call("count", value)
+
+
+def _death(_: Data, check: Check, value: Node, __: date) -> tuple[Node, Node]:
+    died = column("died", WHO)
+    late = below(exp.Add(this=died, expression=number(GRACE)), _day(value))
+    dead = call("coalesce", column("dead", WHO), exp.Boolean(this=False))
+    return count_if(late), count_if(dead if check.name == "plausibleDuringLife" else both(dead, not_null(value)))
+
+
+def _day(value: Node) -> Node:
+    return cast(value, "DATE")
+
+
+_MAKERS: Mapping[str, Any] = {
+    "cdmDatatype": _datatype,
+    "standardConceptRecordCompleteness": _completeness,
+    "sourceConceptRecordCompleteness": _completeness,
+    "plausibleValueLow": _low,
+    "plausibleValueHigh": _high,
+    "plausibleTemporalAfter": _after,
+    "plausibleStartBeforeEnd": _start,
+    "plausibleAfterBirth": _birth,
+    "plausibleBeforeDeath": _death,
+    "plausibleDuringLife": _death,
+}
