@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.engines.servers import postgres_server, statements
@@ -106,6 +106,16 @@ def same(incremental: Release, full: Release) -> None:
     assert {name: path.read_bytes() for name, path in full.tables.items()}.keys() == incremental.tables.keys()
 
 
+LEAVES: dict[str, Any] = {
+    "before": {
+        "person": [person(FAR), person(2 * FAR)],
+        "condition_occurrence": [condition(FAR, FAR), condition(FAR, 2 * FAR, 0), condition(2 * FAR, 3 * FAR, 0)],
+        "death": [],
+    },
+    "steps": [("person", [person(FAR), person(3 * FAR)])],
+}
+"""Rows that are set aside for their dates, one of a person who leaves, one of a person who comes."""
+
 QUICK: dict[str, Any] = {
     "deadline": None,
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
@@ -122,6 +132,7 @@ def check_folder(before: Any, steps: Any) -> None:
         same(load(folder / "source", folder / "incremental", parent), full)
 
 
+@example(**LEAVES)
 @settings(max_examples=6, **QUICK)
 @given(before=states, steps=edits)
 def test_a_folder_read_in_part_is_the_folder_read_whole(before: Any, steps: Any) -> None:
@@ -172,6 +183,7 @@ def check_server(server: str, before: Any, steps: Any) -> None:
         same(load(url, folder / "incremental", parent), full)
 
 
+@example(**LEAVES)
 @settings(max_examples=4, **QUICK)
 @given(before=states, steps=edits)
 def test_a_server_read_in_part_is_the_server_read_whole(server: str, before: Any, steps: Any) -> None:
