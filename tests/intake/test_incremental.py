@@ -303,6 +303,22 @@ def test_a_database_that_did_not_change_gives_the_release_that_is_there(tmp_path
     assert all(release.table(name).samefile(parent.table(name)) for name in release.tables)
 
 
+def test_the_vocabulary_of_another_release_is_kept_where_the_source_has_none(tmp_path: Path) -> None:
+    concepts = pl.DataFrame({"concept_id": [3000963], "concept_name": ["Hemoglobin"]})
+    first = as_folder(tmp_path / "first", {**SMALL, "concept": concepts}, "csv")
+    former = load(first, tmp_path / "former")
+    bare = as_folder(tmp_path / "bare", SMALL, "csv")
+    made = []
+    for label, parent in (("part", former), ("whole", None)):
+        aside = tmp_path / label / ".aside"
+        manifest = load_omop(bare, aside, name="x", synthetic=True, parent=parent, vocabulary=former)
+        made.append(open_release(aside.rename(tmp_path / label / release_id(manifest))))
+        assert made[-1].table("concept").samefile(former.table("concept"))
+        assert manifest["sources"][-1]["kind"] == "release"
+    same(*made)
+    assert "concept" not in load(bare, tmp_path / "without", former).tables
+
+
 def test_release_notes_count_what_changed_in_rows_persons_and_concepts(tmp_path: Path) -> None:
     state = {
         "person": [person(1), person(2), person(3)],
