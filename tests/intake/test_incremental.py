@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.engines.servers import postgres_server, statements
@@ -106,6 +106,16 @@ def same(incremental: Release, full: Release) -> None:
     assert {name: path.read_bytes() for name, path in full.tables.items()}.keys() == incremental.tables.keys()
 
 
+LEAVES: dict[str, Any] = {
+    "before": {
+        "person": [person(FAR), person(2 * FAR)],
+        "condition_occurrence": [condition(FAR, FAR), condition(FAR, 2 * FAR, 0), condition(2 * FAR, 3 * FAR, 0)],
+        "death": [],
+    },
+    "steps": [("person", [person(FAR), person(3 * FAR)])],
+}
+"""Rows that are set aside for their dates, one of a person who leaves, one of a person who comes."""
+
 QUICK: dict[str, Any] = {
     "deadline": None,
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
@@ -122,6 +132,7 @@ def check_folder(before: Any, steps: Any) -> None:
         same(load(folder / "source", folder / "incremental", parent), full)
 
 
+@example(**LEAVES)
 @settings(max_examples=6, **QUICK)
 @given(before=states, steps=edits)
 def test_a_folder_read_in_part_is_the_folder_read_whole(before: Any, steps: Any) -> None:
@@ -172,6 +183,7 @@ def check_server(server: str, before: Any, steps: Any) -> None:
         same(load(url, folder / "incremental", parent), full)
 
 
+@example(**LEAVES)
 @settings(max_examples=4, **QUICK)
 @given(before=states, steps=edits)
 def test_a_server_read_in_part_is_the_server_read_whole(server: str, before: Any, steps: Any) -> None:
@@ -289,6 +301,22 @@ def test_a_database_that_did_not_change_gives_the_release_that_is_there(tmp_path
     release = load(source, tmp_path / "after", parent)
     assert release_id(release.manifest) == release_id(parent.manifest)
     assert all(release.table(name).samefile(parent.table(name)) for name in release.tables)
+
+
+def test_the_vocabulary_of_another_release_is_kept_where_the_source_has_none(tmp_path: Path) -> None:
+    concepts = pl.DataFrame({"concept_id": [3000963], "concept_name": ["Hemoglobin"]})
+    first = as_folder(tmp_path / "first", {**SMALL, "concept": concepts}, "csv")
+    former = load(first, tmp_path / "former")
+    bare = as_folder(tmp_path / "bare", SMALL, "csv")
+    made = []
+    for label, parent in (("part", former), ("whole", None)):
+        aside = tmp_path / label / ".aside"
+        manifest = load_omop(bare, aside, name="x", synthetic=True, parent=parent, vocabulary=former)
+        made.append(open_release(aside.rename(tmp_path / label / release_id(manifest))))
+        assert made[-1].table("concept").samefile(former.table("concept"))
+        assert manifest["sources"][-1]["kind"] == "release"
+    same(*made)
+    assert "concept" not in load(bare, tmp_path / "without", former).tables
 
 
 def test_release_notes_count_what_changed_in_rows_persons_and_concepts(tmp_path: Path) -> None:

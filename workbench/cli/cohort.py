@@ -23,6 +23,7 @@ from workbench.cli.common import (
     tell,
     words,
 )
+from workbench.cli.release_text import counted_by
 from workbench.cohorts.attrition import AttritionRow
 from workbench.cohorts.circe import Definition
 from workbench.kernel.progress import Progress, silent
@@ -60,35 +61,37 @@ def generate(
     for error in unreadable.values():
         raise error
     with progress_bar(words("generating")) as progress:
-        views = _in_home(home, as_name, definitions, progress)
+        views, rule = _in_home(home, as_name, definitions, progress)
     made = [{"id": v.id, "digest": v.digest, "state": "generated", **asdict(v)} for v in views]
     give(as_json, made)
     if not as_json:
         for view in views:
             show(view)
+        tell(f"\n{rule}")
     return 0
 
 
 def _in_home(
     home: Path | None, as_name: str | None, definitions: dict[str, Definition], progress: Progress = silent
-) -> list[CohortView]:
+) -> tuple[list[CohortView], str]:
     from workbench.services import cohorts  # noqa: PLC0415 - one's own data needs no store, which is slow to import
 
     with opened(home, as_name) as (wb, actor):
-        return cohorts.generate(wb, actor, definitions, progress)
+        return cohorts.generate(wb, actor, definitions, progress), counted_by(wb, actor)
 
 
 def _counted_in_home(
     home: Path | None, as_name: str | None, definitions: dict[str, Definition]
-) -> dict[str, tuple[Step, ...]]:
+) -> tuple[dict[str, tuple[Step, ...]], str]:
     from workbench.services.counting import LiveCounter  # noqa: PLC0415 - one's own data needs no store
 
     with opened(home, as_name) as (wb, actor):
         counter = LiveCounter(wb)
         try:
-            return {name: counter.count(actor, definition) for name, definition in definitions.items()}
+            steps = {name: counter.count(actor, definition) for name, definition in definitions.items()}
         finally:
             counter.close()
+        return steps, counted_by(wb, actor)
 
 
 def _generate_own(
@@ -125,7 +128,7 @@ def count(
     """Count the persons and events of definitions: governed in the home, exact on your own --database."""
     definitions = reading.read_files(files)
     if database is None:
-        steps = _counted_in_home(home, as_name, definitions)
+        steps, rule = _counted_in_home(home, as_name, definitions)
         digests = {name: definition.digest for name, definition in definitions.items()}
         last = {name: rows[-1] for name, rows in steps.items()}
         counted = [
@@ -136,6 +139,7 @@ def count(
         if not as_json:
             rows = [(name, shown(row.persons), shown(row.events)) for name, row in last.items()]
             table((words("cohort"), words("persons"), words("events")), rows)
+            tell(rule)
         return 0
     opened_engine = own_data.own_engine(database, engine)
     try:
@@ -156,12 +160,13 @@ def attrition(
     """Show who is lost at each step, in persons and events, and who would be in without each rule."""
     definitions = reading.read_files(files)
     if database is None:
-        governed = _counted_in_home(home, as_name, definitions)
+        governed, rule = _counted_in_home(home, as_name, definitions)
         give(as_json, {name: [asdict(step) for step in rows] for name, rows in governed.items()})
         if not as_json:
             for name, rows in governed.items():
                 tell(f"\n{name}")
                 _governed(rows)
+            tell(f"\n{rule}")
         return
     opened_engine = own_data.own_engine(database, engine)
     try:

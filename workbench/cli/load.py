@@ -51,6 +51,10 @@ def omop(
     full: Annotated[
         bool, typer.Option("--full", help="Read everything again, also what did not change since the last load.")
     ] = False,
+    keep_vocabulary: Annotated[
+        bool,
+        typer.Option("--keep-vocabulary", help="Keep the current release's vocabulary where the source has none."),
+    ] = False,
     home: Home = None,
     as_name: As = None,
     as_json: Json = False,
@@ -68,7 +72,8 @@ def omop(
     wb = open_workbench(settings_of(home), create=True)
     try:
         actor = people.acting_as(wb, as_name) if as_name else people.first_steward(wb)
-        view = load(wb, actor, source, name=name, synthetic=synthetic, options=options, full=full)
+        choices = {"full": full, "keep_vocabulary": keep_vocabulary}
+        view = load(wb, actor, source, name=name, synthetic=synthetic, options=options, **choices)
     finally:
         wb.close()
     give(as_json, {"id": view.id, "digest": view.digest, "state": "current", "release": asdict(view)})

@@ -9,6 +9,8 @@ from workbench.cli.common import language, number, table, tell, words
 from workbench.kernel.text import say
 
 if TYPE_CHECKING:
+    from workbench.governance.actors import Actor
+    from workbench.services.context import Workbench
     from workbench.services.releases import ReleaseView
     from workbench.services.vocabularies import LoadedVocabulary
 
@@ -89,6 +91,14 @@ def period_rule(view: ReleaseView) -> str:
     """Return the rule of a release's observation periods as words."""
     rule: dict[str, Any] = view.observation_period_rule
     return words(f"rule_{rule['code']}", count=number(rule["periods"]), days=rule.get("days", 0))
+
+
+def counted_by(wb: Workbench, actor: Actor) -> str:
+    """Return, as a sentence, the rule by which persons are observed in the current release: it decides who counts."""
+    from workbench.services import releases  # noqa: PLC0415 - one's own data needs no store
+
+    now = next(view for view in releases.list_releases(wb, actor) if view.current)
+    return words("observation_period", rule=period_rule(now))
 
 
 def _changes(view: ReleaseView) -> None:

@@ -202,7 +202,7 @@ def _write_aside(connection: Any, judged: Judged, reading: Reading, folder: Path
         path.unlink()
         return reading
     digest = content_digest(path, connection)
-    return replace(reading, set_aside=rows, reasons=_reasons(connection, path), set_aside_digest=digest)
+    return replace(reading, set_aside=rows, reasons=reasons(connection, path), set_aside_digest=digest)
 
 
 def _aside(file: str, line: str, why: Node, whose: Node, row: Node, source: Any, where: Node | None) -> exp.Select:
@@ -222,8 +222,8 @@ def _repeated_aside(judged: Judged) -> exp.Select:
     return _aside(FILE, LINE, why, whose, row, exp.to_table(_REPEATS), negate(_stays(model.name)))
 
 
-def _reasons(connection: Any, path: Path) -> tuple[tuple[str, str, int], ...]:
-    """Count a file's reasons by column."""
+def reasons(connection: Any, path: Path) -> tuple[tuple[str, str, int], ...]:
+    """Count the reasons of a file of rows set aside: (column, reason, rows)."""
     each = named(call("unnest", call("string_split", column("reason"), text("; "))), "each")
     parts = [call("split_part", column("each"), text(": "), number(place)) for place in (1, 2)]
     listed = select(each, source=scan("read_parquet", path))

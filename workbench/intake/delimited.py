@@ -23,15 +23,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
-import numpy as np
-
+from workbench.intake.quotes import Quotes
 from workbench.kernel.errors import InvalidInput, Unavailable
 
 DELIMITERS = (",", ";", "\t", "|")
 BLOCK = 1 << 22
 _HEAD = 1 << 20
 _WIDE = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
-_QUOTE = ord('"')
 
 
 @dataclass(frozen=True)
@@ -147,7 +145,7 @@ class _Survey:
     def __init__(self, delimiter: str, quoted: bool) -> None:
         self.sha, self.lines, self.nul = hashlib.sha256(), 0, False
         self._decoder: Any = codecs.getincrementaldecoder("utf-8")()
-        self._quotes = _Quotes(ord(delimiter)) if quoted else None
+        self._quotes = Quotes(ord(delimiter)) if quoted else None
 
     def add(self, block: bytes) -> None:
         """Look at the next block."""
@@ -173,40 +171,6 @@ class _Survey:
     def paired(self) -> bool:
         """Say, after the last block, whether every quote opens or closes a value."""
         return self._quotes is None or self._quotes.paired()
-
-
-class _Quotes:
-    """Whether quotes come in pairs that open at a value's beginning and close at its end; `""` inside is a closing and
-    an opening side by side. Vectors over blocks; a block is held back by one byte, so that neighbours are known."""
-
-    def __init__(self, delimiter: int) -> None:
-        self._ends = np.zeros(256, dtype=bool)
-        self._ends[[delimiter, ord("\n"), ord("\r"), _QUOTE]] = True
-        self._open, self._fine, self._before, self._held = 0, True, ord("\n"), b""
-
-    def add(self, block: bytes) -> None:
-        """Look at the next block."""
-        if not self._fine or not block:
-            return
-        self._look(self._held + block[:-1], block[-1])
-        self._held = block[-1:]
-
-    def paired(self) -> bool:
-        """Answer after the last block."""
-        if self._fine and self._held:
-            self._look(self._held, ord("\n"))
-        return self._fine and not self._open
-
-    def _look(self, block: bytes, after: int) -> None:
-        if block and _QUOTE in block:
-            codes = np.frombuffer(bytes([self._before]) + block + bytes([after]), dtype=np.uint8)
-            places = np.flatnonzero(codes[1:-1] == _QUOTE) + 1
-            opens = (np.arange(len(places)) + self._open) % 2 == 0
-            neighbours = np.where(opens, codes[places - 1], codes[places + 1])
-            self._fine = bool(self._ends[neighbours].all())
-            self._open = (self._open + len(places)) % 2
-        if block:
-            self._before = block[-1]
 
 
 def _refuse_quotes(path: Path, wide: str | None, delimiter: str, name: str) -> None:

@@ -80,7 +80,7 @@ def notices(
     """Return the notices of a load: code and facts."""
     found = [*_versions(connection, opened, files), *of_vocabulary(connection, files), *of_encodings(opened)]
     if extracted_on is None:
-        found += _after_release(connection, files)
+        found += after_release(connection, files)
     return found
 
 
@@ -134,7 +134,7 @@ def of_encodings(opened: Source) -> Iterator[dict[str, Any]]:
             yield {"code": "encoding", "file": each["name"], "encoding": each["encoding"]}
 
 
-def _after_release(connection: Any, files: Mapping[str, Path]) -> Iterator[dict[str, Any]]:
+def after_release(connection: Any, files: Mapping[str, Path]) -> Iterator[dict[str, Any]]:
     """Yield records that begin after the day on which the source says that it was released."""
     if "cdm_source" not in files:
         return

@@ -21,9 +21,9 @@ from workbench.engines.content import content_digest
 from workbench.intake import aside
 from workbench.intake.nodes import (
     Node,
-    both,
     call,
     column,
+    either,
     is_null,
     named,
     negate,
@@ -128,19 +128,21 @@ class Before:
         return name in self._entries and name not in self._readings and all(each in self.taken for each in inputs)
 
     def _touched(self, name: str, what: Node, buckets: Buckets | None = None) -> list[Any]:
-        """Return `what` of the rows whose person came or went: those that a load would judge in another way now."""
+        """Return `what` of the rows whose person came or went: those that a load would judge in another way now.
+
+        That holds for rows set aside too, for whatever reason: that its person is not known is one more.
+        """
         if not self._persons_moved or not TABLES[name].has_person or name == "person":
             return []
         assert self.release is not None
-        found = self._distinct(
-            what, scan("read_parquet", self.release.table(name)), _in(column("person_id"), _GONE, "person_id")
-        )
+        whose = column("person_id")
+        found = self._distinct(what, scan("read_parquet", self.release.table(name)), _in(whose, _GONE, "person_id"))
         if not self._readings[name]["set_aside"]:
             return found
-        nobody = call("contains", column("reason"), text("person_id: nobody"))
-        came = _in(try_cast(column("person_id"), "BIGINT"), _CAME, "person_id")
+        whose = try_cast(whose, "BIGINT")  # as in `casting`, or of a person more, and then a row is judged in vain
+        moved = either(_in(whose, _CAME, "person_id"), _in(whose, _GONE, "person_id"))
         mine = what if buckets is None else _bucket(_key_in_row(str(buckets.key)), buckets)
-        return found + self._distinct(mine, scan("read_parquet", self._aside(name)), both(nobody, came))
+        return found + self._distinct(mine, scan("read_parquet", self._aside(name)), moved)
 
     def _distinct(self, what: Node, source: exp.Table, where: Node) -> list[Any]:
         query = select(named(what, "what"), source=source, where=where).distinct(copy=False)

@@ -69,12 +69,14 @@ def load_omop(
     synthetic: bool = False,
     options: Options | None = None,
     full: bool = False,
+    keep_vocabulary: bool = False,
     progress: Progress = silent,
 ) -> ReleaseView:
     """Load an OMOP source (a path or a `postgresql://` address) as a new release and make it the current one.
 
     What did not change since the current release is taken over from it, unless `full`: the release is the same either
-    way. Without a `name` the release has the source's. Raises `services.demo_only_synthetic` in a demonstration home
+    way. Without a `name` the release has the source's. `keep_vocabulary` keeps the current release's vocabulary where
+    the source has none. Raises `services.demo_only_synthetic` in a demonstration home
     (its keys are public) for data of patients.
     """
     name = name or name_of(source)
@@ -92,6 +94,7 @@ def load_omop(
                     synthetic=synthetic,
                     options=options,
                     parent=None if full else before,
+                    vocabulary=before if keep_vocabulary else None,
                     progress=part(report, 0.0, 0.9),
                 )
                 release_id = publish(made, before, manifest, part(report, 0.9, 1.0))

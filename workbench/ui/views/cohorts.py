@@ -18,6 +18,7 @@ from workbench.ui.parts.funnel import funnel
 from workbench.ui.parts.listing import Entry, chooser
 from workbench.ui.parts.live import live_counts
 from workbench.ui.parts.markup import bullets, facts, figures, heading, join, paragraph, show, tag, whole_digest
+from workbench.ui.parts.release import period_rule
 from workbench.ui.parts.shell import empty
 from workbench.ui.parts.timeline import timeline
 from workbench.ui.parts.words import moment, person, shown
@@ -63,6 +64,12 @@ def _entry(view: CohortView, now: str | None) -> Entry:
     return Entry(view.id, view.title, note if view.release == now else t("cohort_entry_old", release=view.release))
 
 
+def _counted_by(actor: Actor, view: CohortView) -> str:
+    """Say by which rule persons are observed in the release that was counted on."""
+    release = releases.show_release(workbench(), actor, view.release)
+    return t("cohort_counted_by", rule=period_rule(release))
+
+
 def _detail(actor: Actor, views: list[CohortView], chosen: str | None, now: str | None) -> None:
     view = next((view for view in views if chosen in {view.id, view.digest}), None)
     if view is None:
@@ -75,6 +82,7 @@ def _detail(actor: Actor, views: list[CohortView], chosen: str | None, now: str 
     show(figures([(t("cohort_persons"), shown(view.persons)), (t("cohort_events"), shown(view.events))]))
     result, found, provenance = st.tabs([t("tab_result"), t("tab_diagnostics"), t("cohort_provenance")])
     with result:
+        show(paragraph(_counted_by(actor, view), "wb-quiet"))
         _attrition(view)
     with found:
         diagnostics(actor, view)

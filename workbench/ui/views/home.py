@@ -13,6 +13,7 @@ from workbench.governance.policy import can
 from workbench.services import extracts, jobs, learning, releases, requests
 from workbench.services.releases import ReleaseView
 from workbench.services.studies import StudyView
+from workbench.ui.parts import release as parts
 from workbench.ui.parts.markup import (
     Html,
     bullets,
@@ -135,11 +136,15 @@ def _data(actor: Actor) -> None:
     ]
     show(figures(numbers), _records(now))
     _quality(now)
+    about_load = [*parts.set_aside(now), *parts.notices(now), *parts.changes(now)]
+    if about_load:
+        show(*about_load)
     lines = [
         (t("release"), join([now.name, " ", tag("code", now.id)])),
         (t("release_loaded"), moment(now.loaded_at)),
         (t("release_digest"), digest(now.digest)),
-        (t("release_rule"), _rule(now)),
+        (t("release_rule"), parts.period_rule(now)),
+        (t("release_eras"), parts.eras(now)),
     ]
     show(facts(lines))
 
@@ -173,10 +178,6 @@ def _quality(now: ReleaseView) -> None:
     headings = [t("column"), t("check"), t("check_failed"), t("check_rows")]
     with st.expander(t("home_quality_each")):
         show(table(headings, rows, t("home_quality_caption", count=len(rows)), {2, 3}))
-
-
-def _rule(now: ReleaseView) -> str:
-    return named("rule", str(now.observation_period_rule.get("code", "")))
 
 
 def _work(actor: Actor) -> None:
