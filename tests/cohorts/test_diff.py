@@ -123,7 +123,9 @@ def test_other_moved_dates_are_told_once() -> None:
 
     (told,) = diff(edited(_adjust), edited(later), "en")
     assert "counted from 1 day after the start to the end" in told
-    assert "→ their first-ever drug exposure to “Celecoxib” (dates counted from 2 days after the start to the end)" in told
+    assert (
+        "→ their first-ever drug exposure to “Celecoxib” (dates counted from 2 days after the start to the end)" in told
+    )
     assert told.endswith("[$.PrimaryCriteria.CriteriaList[0]]")
 
 
