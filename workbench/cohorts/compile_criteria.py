@@ -22,7 +22,7 @@ from workbench.cohorts.compile_people import OBSERVED_TWICE, candidates, is_wide
 from workbench.cohorts.domains import DOMAINS
 from workbench.cohorts.event_tables import shared_steps, shared_table
 from workbench.cohorts.plan import CARE_REGION, Abnormal, Events, Match
-from workbench.cohorts.survey import Needs, Survey
+from workbench.cohorts.survey import Needs, SetsOf, Survey, sets_of
 from workbench.engines import sql
 from workbench.engines.base import Step
 from workbench.engines.sql import Expr
@@ -66,6 +66,7 @@ class Workshop:
         self.survey = survey
         self.steps: list[Step] = []
         self._made: dict[Events, str] = {}
+        self._near: dict[SetsOf, str | None] = {}
         self._start()
 
     def _start(self) -> None:
@@ -136,6 +137,26 @@ class Workshop:
         )
         self.steps.append(Step(name, tree, keep=True))
 
+    def near(self, events: Events) -> str | None:
+        """Return a table of what a wide criterion reads, of all persons whom criteria on the same sets want: a wide
+        table is then read once for them, not once for each. None where no other criterion wants it."""
+        key = sets_of(events)
+        if key not in self._near:
+            self._near[key] = None  # a context within these contexts reads the wide table itself
+            self._near[key] = self._make_near(events, list(self.survey.with_context.get(key, ())))
+        return self._near[key]
+
+    def _make_near(self, events: Events, kin: Sequence[Events]) -> str | None:
+        wanted = [people for each in kin if each.around and (people := candidates(self, each.around)) is not None]
+        if len(wanted) < 2:
+            return None
+        name, conditions = self.base(events, "e")
+        columns = sql.columns("e", *_columns(self.needs(events)))
+        tree = sql.select(columns, sql.work_table(name, "e"), joins=_of(sql.union_all(wanted)), where=conditions)
+        step = Step(f"near{sum(map(bool, self._near.values())) + 1}", tree, keep=True)
+        self.steps.append(step)
+        return step.name
+
     def _extra(self, events: Events) -> list[str]:
         counted = self.survey.counts.get(events, set())
         return sorted(counted - {"start_date", "end_date", "visit_occurrence_id", "event_id"})
@@ -145,12 +166,10 @@ class Workshop:
 
         All events of a person are there or none, so that the first of a person stays the first.
         """
-        name, conditions = self.base(events, "e")
+        near = self.near(events) if people is not None else None
+        name, conditions = (near, []) if near else self.base(events, "e")
         base: Expr = sql.work_table(name, "e")
-        joins: list[exp.Join] = []
-        if people is not None:
-            once = sql.select(sql.columns("w", "person_id"), sql.sub(people, "w"), distinct=True)
-            joins.append(sql.join(sql.sub(once, "wanted"), sql.same("wanted", "e", "person_id")))
+        joins = _of(people) if people is not None else []
         if events.first:
             base, conditions = sql.sub(_ordered(base, conditions, self.needs(events)), "e"), [_is_one("e", "ordinal")]
         resolve = _resolve(events)
@@ -183,9 +202,18 @@ def _ordered(table: Expr, conditions: list[Expr], needs: Needs) -> exp.Select:
     """Events numbered within each person: by start, then by id (then by end and concept, should ids repeat)."""
     keys = [(sql.col("e", name), False) for name in ("start_date", "event_id", "end_date", "concept_id")]
     ordinal = sql.over(exp.RowNumber(), [sql.col("e", "person_id")], keys)
+    return sql.select({**sql.columns("e", *_columns(needs)), "ordinal": ordinal}, table, where=conditions)
+
+
+def _columns(needs: Needs) -> list[str]:
     names = [*EVENT, "concept_id", *(["source_concept_id"] if needs.source else []), *sorted(needs.columns)]
-    unique = list(dict.fromkeys(names))
-    return sql.select({**sql.columns("e", *unique), "ordinal": ordinal}, table, where=conditions)
+    return list(dict.fromkeys(names))
+
+
+def _of(people: exp.Query) -> list[exp.Join]:
+    """Events of some persons only."""
+    once = sql.select(sql.columns("w", "person_id"), sql.sub(people, "w"), distinct=True)
+    return [sql.join(sql.sub(once, "wanted"), sql.same("wanted", "e", "person_id"))]
 
 
 def _resolve(events: Events) -> Resolve:

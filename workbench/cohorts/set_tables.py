@@ -19,7 +19,7 @@ from workbench.cohorts.compile_groups import KEY, Counts, one_count
 from workbench.cohorts.domains import DOMAINS
 from workbench.cohorts.event_tables import Found, read, read_any
 from workbench.cohorts.plan import Events, Match, Plan
-from workbench.cohorts.survey import Needs, Survey, all_events, note_columns, survey
+from workbench.cohorts.survey import Needs, SetsOf, Survey, all_events, note_columns, sets_of, survey
 from workbench.engines import sql
 from workbench.engines.base import Step
 from workbench.engines.sql import Expr
@@ -27,7 +27,6 @@ from workbench.vocabulary.concept_sets import ConceptSet
 
 EVENTS = "ev_set_"
 """What the names of tables of events begin with: those worth keeping on disk."""
-_Key = tuple[str, ConceptSet | None, ConceptSet | None]
 
 
 @dataclass(frozen=True)
@@ -54,10 +53,10 @@ class SetWorkshop(Workshop):
 
     def __init__(self, found: Survey, plan: Plan) -> None:
         """Note what each table must hold; tables are made on first need."""
-        self._tables: dict[_Key, str] = {}
-        self._needs: dict[_Key, Needs] = {}
+        self._tables: dict[SetsOf, str] = {}
+        self._needs: dict[SetsOf, Needs] = {}
         for events, distinct in all_events(plan):
-            note_columns(self._needs.setdefault(_key(events), Needs(visits=True)), events, distinct)
+            note_columns(self._needs.setdefault(sets_of(events), Needs(visits=True)), events, distinct)
         super().__init__(found)
 
     def _start(self) -> None:
@@ -65,11 +64,11 @@ class SetWorkshop(Workshop):
 
     def needs(self, events: Events) -> Needs:
         """Return what the table of a criterion's sets must hold."""
-        return self._needs[_key(events)]
+        return self._needs[sets_of(events)]
 
     def base(self, events: Events, alias: str) -> tuple[str, list[Expr]]:  # noqa: ARG002 - no condition needs it
         """Return the table of a criterion's sets; all its events are the criterion's."""
-        key = _key(events)
+        key = sets_of(events)
         if key not in self._tables:
             roles = {"concept": events.concepts, "source": events.source}
             tables = {role: self._members(concepts) for role, concepts in roles.items() if concepts is not None}
@@ -88,6 +87,9 @@ class SetWorkshop(Workshop):
     def any_of(self, kinds: Sequence[Events], alias: str) -> list[Expr]:  # noqa: ARG002 - nor here
         """Return nothing: all events of a table are of the kinds asked for."""
         return []
+
+    def near(self, events: Events) -> None:
+        """Return nothing: a table for several criteria would change with each of them."""
 
     def counts(self, context: str, matches: Mapping[Match, str], name: str) -> Counts:
         """Return how matches are counted on a context: each in a step of its own, which stays when another changes."""
@@ -110,13 +112,9 @@ class SetWorkshop(Workshop):
     def _members(self, concepts: ConceptSet) -> Found:
         return Found(self.survey.members(concepts)[0])
 
-    def _keep(self, key: _Key, tree: exp.Query) -> None:
+    def _keep(self, key: SetsOf, tree: exp.Query) -> None:
         self._tables[key] = f"{EVENTS}{len(self._tables)}"
         self.steps.append(Step(self._tables[key], tree, keep=True))
-
-
-def _key(events: Events) -> _Key:
-    return events.domain, events.concepts, events.source
 
 
 def _of_match(number: int) -> Expr:

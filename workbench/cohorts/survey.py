@@ -24,6 +24,8 @@ from workbench.cohorts.plan import (
 from workbench.engines.columns import whole_numbers
 from workbench.vocabulary.concept_sets import SETS, ConceptSet
 
+SetsOf = tuple[str, ConceptSet | None, ConceptSet | None]
+"""Where a criterion's events are read from: its domain, its concepts and its source concepts."""
 WORD_BITS = 62
 BITS = "set_bits"
 _VIA = {"specialty": "provider_id", "place_of_service": "care_site_id", CARE_REGION: "care_site_id"}
@@ -31,6 +33,11 @@ _FROM = {
     "range_low_ratio": ("value_as_number", "range_low"),
     "range_high_ratio": ("value_as_number", "range_high"),
 }
+
+
+def sets_of(events: Events) -> SetsOf:
+    """Return where a criterion's events are read from, whatever else it asks of them."""
+    return events.domain, events.concepts, events.source
 
 
 @dataclass
@@ -57,6 +64,8 @@ class Survey:
     sets: dict[ConceptSet, int] = field(default_factory=dict[ConceptSet, int])
     domains: dict[str, Needs] = field(default_factory=dict[str, Needs])
     counts: dict[Events, set[str]] = field(default_factory=dict[Events, set[str]])
+    with_context: dict[SetsOf, dict[Events, None]] = field(default_factory=dict[SetsOf, dict[Events, None]])
+    """By where they are read from, the criteria whose events are judged in a context of their own."""
     same_visit: bool = False
     apart: bool = False
 
@@ -162,6 +171,8 @@ def _note_events(found: Survey, events: Events, distinct: str | None) -> None:
         if concepts is not None:
             _note_set(found, concepts)
             bits.setdefault(concepts, len(bits))
+    if events.around is not None:
+        found.with_context.setdefault(sets_of(events), {})[events] = None
     needs.whole |= events.concepts is None and events.source is None
     for test in events.tests:
         _note_test(found, test)
