@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.cohorts.check_cases import match, rule
 from tests.cohorts.conftest import BLEED, concept_set, definition
 from workbench.cohorts.check import check
 from workbench.cohorts.circe import read_definition
+from workbench.cohorts.compile import compile_batch
 from workbench.cohorts.describe import describe
 from workbench.cohorts.generate import ROWS, generate
 from workbench.engines.duckdb import DuckDBEngine
@@ -57,6 +60,32 @@ def test_progress_rises_and_can_stop(engine: DuckDBEngine) -> None:
 def test_two_batches_on_one_engine_do_not_meet(engine: DuckDBEngine) -> None:
     definitions = {"a": read_definition(definition(BLEED))}
     assert generate(engine, definitions).rows.equals(generate(engine, definitions).rows)
+
+
+def test_visits_wanted_by_several_contexts_are_read_once(engine: DuckDBEngine) -> None:
+    """A batch reads the visits of the persons whom any of the contexts wants; each cohort stays what it is alone."""
+    flu, sore = {"ConditionOccurrence": {"CodesetId": 0}}, {"ConditionOccurrence": {"CodesetId": 1}}
+    within = {
+        "ConditionOccurrence": {
+            "CodesetId": 2,
+            "CorrelatedCriteria": rule(match(_visit(sore), -9000, 9000))["expression"],
+        }
+    }
+    sets = [concept_set(0, 40481087), concept_set(1, 4112343), concept_set(2, 260139)]
+    batch = {
+        name: read_definition(definition(_visit(one), sets=sets))
+        for name, one in {"flu": flu, "sore": sore, "within": within}.items()
+    }
+    together = generate(engine, batch)
+    names = [step.name for step in compile_batch({name: one.plan for name, one in batch.items()}).shared]
+    assert [name for name in names if name.startswith("near")] == ["near1"]
+    counts = {name: generate(engine, {name: one}).counts[name] for name, one in batch.items()}
+    assert together.counts == counts
+    assert min(counts.values()) > (0, 0), counts
+
+
+def _visit(inner: dict[str, Any]) -> dict[str, Any]:
+    return {"VisitOccurrence": {"CorrelatedCriteria": rule(match(inner, -900, 900))["expression"]}}
 
 
 def test_questions_about_a_definition() -> None:

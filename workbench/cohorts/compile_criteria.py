@@ -18,10 +18,10 @@ from workbench.cohorts.compile_events import (
     is_plain,
     test_sql,
 )
-from workbench.cohorts.compile_people import OBSERVED_TWICE, candidates, is_wide, observed_twice
+from workbench.cohorts.compile_people import OBSERVED_TWICE, candidates, found_at_once, is_wide, observed_twice
 from workbench.cohorts.domains import DOMAINS
 from workbench.cohorts.event_tables import shared_steps, shared_table
-from workbench.cohorts.plan import CARE_REGION, Abnormal, Events, Match
+from workbench.cohorts.plan import CARE_REGION, Abnormal, Events, Group, Match
 from workbench.cohorts.survey import Needs, SetsOf, Survey, sets_of
 from workbench.engines import sql
 from workbench.engines.base import Step
@@ -141,19 +141,21 @@ class Workshop:
         """Return a table of what a wide criterion reads, of all persons whom criteria on the same sets want: a wide
         table is then read once for them, not once for each. None where no other criterion wants it."""
         key = sets_of(events)
+        kin = [each for each in self.survey.with_context.get(key, ()) if each.around and found_at_once(each.around)]
+        if events not in kin:
+            return None
         if key not in self._near:
-            self._near[key] = None  # a context within these contexts reads the wide table itself
-            self._near[key] = self._make_near(events, list(self.survey.with_context.get(key, ())))
+            self._near[key] = self._make_near(events, [each.around for each in kin if each.around])
         return self._near[key]
 
-    def _make_near(self, events: Events, kin: Sequence[Events]) -> str | None:
-        wanted = [people for each in kin if each.around and (people := candidates(self, each.around)) is not None]
+    def _make_near(self, events: Events, contexts: Sequence[Group]) -> str | None:
+        wanted = [people for each in contexts if (people := candidates(self, each)) is not None]
         if len(wanted) < 2:
             return None
         name, conditions = self.base(events, "e")
         columns = sql.columns("e", *_columns(self.needs(events)))
         tree = sql.select(columns, sql.work_table(name, "e"), joins=_of(sql.union_all(wanted)), where=conditions)
-        step = Step(f"near{sum(map(bool, self._near.values())) + 1}", tree, keep=True)
+        step = Step(f"near{len(self._near) + 1}", tree, keep=True)
         self.steps.append(step)
         return step.name
 

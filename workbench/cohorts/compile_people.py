@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from workbench.cohorts.compile_events import is_plain
 from workbench.cohorts.plan import Demographics, Events, Group, Match
 from workbench.engines import sql
 
@@ -40,6 +41,16 @@ def candidates(source: EventSource, group: Group) -> exp.Query | None:
     if not alternatives or not known or len(known) < len(found):
         return None
     return sql.union_all(known)
+
+
+def found_at_once(group: Group) -> bool:
+    """Return whether the candidates of a group are found in the event tables alone, without tables made of them."""
+    return all(
+        found_at_once(member)
+        if isinstance(member, Group)
+        else isinstance(member, Demographics) or is_wide(member.events) or is_plain(member.events)
+        for member in group.members
+    )
 
 
 def _member(source: EventSource, member: Match | Demographics | Group) -> exp.Query | None:
