@@ -1,8 +1,8 @@
 """Loads in processes of their own, to be killed: `python -m tests.services.loader HOME` forks one for each line read.
 
-A line is the path of a source. The answers are lines too: `pid N`, `at SHARE` as the load goes on, `refused CODE`,
-`done ID`, and `ended STATUS` when the process is gone. Forking from a process that has everything imported and nothing
-open makes a load begin at once.
+A line is the path of a source, or `erase N` to erase a person. The answers are lines too: `pid N`, `at SHARE` as it
+goes on, `refused CODE`, `done ID`, and `ended STATUS` when the process is gone. Forking from a process that has
+everything imported and nothing open makes a load begin at once.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.conftest import ROOT
 from workbench.kernel.errors import UserError
 from workbench.kernel.settings import Settings, load_settings
-from workbench.services import people, releases
+from workbench.services import erasures, people, releases
 from workbench.services.context import open_workbench
 
 
@@ -25,12 +26,16 @@ def settings_of(home: Path) -> Settings:
     return load_settings(home, {"WORKBENCH_MLRUNS": str(home.with_name("mlruns"))})
 
 
-def load(home: Path, source: Path) -> None:
-    """Load a source and say how it goes on."""
+def load(home: Path, source: Path | str) -> None:
+    """Load a source, or erase a person, and say how it goes on."""
     wb = open_workbench(settings_of(home), create=True)
     try:
         progress = lambda share, _: print(f"at {share:.3f}", flush=True)  # noqa: E731
-        view = releases.load_omop(wb, people.first_steward(wb), source, name="x", synthetic=True, progress=progress)
+        steward, (word, _, person) = people.first_steward(wb), str(source).partition(" ")
+        if word == "erase":
+            view: Any = erasures.add(wb, steward, [int(person)], progress)
+        else:
+            view = releases.load_omop(wb, steward, source, name="x", synthetic=True, progress=progress)
         print(f"done {view.id}", flush=True)
     except UserError as error:
         print(f"refused {error.code}", flush=True)
@@ -43,14 +48,14 @@ def main(home: Path) -> None:
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
-            load(home, Path(line.strip()))
+            load(home, line.strip())
             os._exit(0)
         print(f"pid {child}", flush=True)
         print(f"ended {os.waitpid(child, 0)[1]}", flush=True)
 
 
 class Loader:
-    """A process that loads one source after the other into a home; ask with `start`, hear with `next`."""
+    """A process that loads one source after the other into a home, or erases; ask with `start`, hear with `next`."""
 
     def __init__(self, home: Path) -> None:
         self.process = subprocess.Popen(
@@ -61,8 +66,8 @@ class Loader:
             text=True,
         )
 
-    def start(self, source: Path) -> int:
-        """Begin a load; return its process number."""
+    def start(self, source: Path | str) -> int:
+        """Begin a load (or `erase N`); return its process number."""
         assert self.process.stdin is not None
         self.process.stdin.write(f"{source}\n")
         self.process.stdin.flush()
@@ -83,7 +88,7 @@ class Loader:
                 break
         return said
 
-    def run(self, source: Path) -> tuple[str, float]:
+    def run(self, source: Path | str) -> tuple[str, float]:
         """Load to the end; return the last thing that the load said, and its seconds."""
         start = time.monotonic()
         self.start(source)

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import polars as pl
@@ -26,7 +28,8 @@ from workbench.repository import releases
 from workbench.services import auditing, people
 from workbench.services import releases as service
 from workbench.services.context import open_workbench
-from workbench.store import documents
+from workbench.store import documents, successors
+from workbench.store.store import Store
 from workbench.store.tables import intents
 
 
@@ -69,6 +72,8 @@ def check_mended(home: Path) -> str:
         with wb.store.read() as connection:
             listed = {document.id for document in documents.every(connection, "release")}
             assert connection.execute(intents.select()).all() == []
+            gone = [documents.find(connection, state.id) for state in successors.erased(connection)]
+        listed -= {document.id for document in gone if document}
         names = {path.name for path in wb.settings.releases.iterdir()}
         assert names == {*listed, "current"}
         actor = people.first_steward(wb)
@@ -124,6 +129,70 @@ def test_killed_at_ten_moments(loader: Loader, tmp_path: Path) -> None:
 @pytest.mark.timeout(3600)
 def test_killed_at_fifty_moments(loader: Loader, tmp_path: Path) -> None:
     check_kills(loader, tmp_path, 50)
+
+
+class Copy:
+    """A copy of a home, with a process of its own."""
+
+    def __init__(self, home: Path, folder: Path) -> None:
+        self.home = folder / "home"
+        shutil.copytree(home, self.home)
+        shutil.copytree(home.with_name("home-keys"), self.home.with_name("home-keys"))
+        self.loader = Loader(self.home)
+
+
+def finished(copy: Copy, held: set[str], wanted: tuple[str, set[str]]) -> str:
+    """Open the home, as the next command does: an order that was kept is carried out, and if none was, nothing is
+    changed. Return how the killed process had left it."""
+    with closing(Store.open(settings_of(copy.home).store_url, create=False)) as store, store.read() as connection:
+        left = next((state.state for state in documents.states_of(connection, "opposition")), "no order")
+    check_mended(copy.home)
+    if left == "no order":
+        assert seen(copy.home)[1] == held
+        assert copy.loader.run("erase 1")[0].startswith("done")
+    assert seen(copy.home) == wanted
+    for each in releases.list_releases(settings_of(copy.home).releases):
+        assert 1 not in pl.read_parquet(each.table("person"))["person_id"]
+    return left
+
+
+def check_killed_erasures(loader: Loader, folder: Path, kills: int) -> None:
+    """Two releases that share tables; person 1 objects. Each kill meets a copy of that home."""
+    home, draw, ends = folder / "home", random.Random(kills), set[str]()
+    loader.run(source(folder, 0))
+    held = seen(home)[1]
+    assert len(held) == 2
+    first = Copy(home, folder / "copy")
+    _, seconds = first.loader.run("erase 1")
+    wanted = seen(first.home)
+    assert len(wanted[1]) == 2 and wanted[1].isdisjoint(held)
+    first.loader.close()
+    for number in range(kills):
+        copy = Copy(home, folder / f"copy-{number}")
+        process = copy.loader.start("erase 1")
+        if number % 2:
+            time.sleep(draw.uniform(0, seconds))
+        else:
+            copy.loader.until("at", least=draw.uniform(0, 0.9))
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+        copy.loader.until("ended")
+        served, listed = seen(copy.home)
+        assert served in listed
+        ends.add(finished(copy, held, wanted))
+        copy.loader.close()
+    assert "pending" in ends, "no kill came in time"
+
+
+@pytest.mark.timeout(600)
+def test_an_erasure_killed_at_three_moments(loader: Loader, tmp_path: Path) -> None:
+    check_killed_erasures(loader, tmp_path, 3)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_an_erasure_killed_at_fifty_moments(loader: Loader, tmp_path: Path) -> None:
+    check_killed_erasures(loader, tmp_path, 50)
 
 
 def test_two_loads_at_once_one_is_refused_and_none_is_lost(loader: Loader, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ HELP = "Cohorts over OMOP data, governed extracts, traceable models; every step 
 VERBS: Mapping[str, str] = {
     "audit": "audit", "cohort": "cohort", "concepts": "concepts", "demo": "demo", "serve": "demo", "doctor": "doctor",
     "extract": "extract",
-    "features": "model", "jobs": "jobs", "load": "load", "model": "model", "releases": "releases", "study": "study",
+    "features": "model", "jobs": "jobs", "load": "load", "model": "model",
+    "optout": "optout", "releases": "releases", "study": "study",
     "trace": "trace", "user": "users",
 }  # fmt: skip
 """Each verb, or group of verbs, and the module that adds it: only what a command names is imported."""

@@ -110,10 +110,14 @@ def verify(ref: Ref, home: Home = None, as_name: As = None, as_json: Json = Fals
     """Check every file of a release against what was recorded when it was loaded."""
     with opened(home, as_name) as (wb, actor):
         problems = releases.verify_release(wb, actor, ref)
+        after = releases.standing_for(wb, ref)
     sound = not problems
-    give(as_json, {"id": ref, "state": "sound" if sound else "damaged", "problems": [asdict(p) for p in problems]})
+    found = {"id": ref, "state": "sound" if sound else "damaged", "problems": [asdict(p) for p in problems]}
+    give(as_json, {**found, "erased": after is not None, "stands_for_it": after})
     if not as_json:
-        tell(words("release_sound" if sound else "release_damaged", id=ref, count=len(problems)))
+        if after:
+            tell(words("release_erased", id=ref, after=after))
+        tell(words("release_sound" if sound else "release_damaged", id=after or ref, count=len(problems)))
         for problem in problems:
             tell(f"  {problem.text(language())}")
     return 0 if sound else 1

@@ -32,6 +32,7 @@ def build_extract(
     *,
     release_tables: Mapping[str, Path],
     release_digest: str,
+    approved_release: str | None = None,
     cut_off: date,
     cohort: pa.Table,
     cohort_digest: str,
@@ -47,12 +48,14 @@ def build_extract(
     """Make the extract of an approved request inside `into` and return its manifest.
 
     `cohort` and each outcome have `subject_id`, `cohort_start_date`, `cohort_end_date`; `outcomes` maps a name to its
-    digest and rows; `cut_off` is the last day of the release. Same inputs and secrets give the same manifest but for
-    `files`. Raises `Refused` (`extract.stale_approval`, `extract.not_approved`, `extract.inspection`),
+    digest and rows; `cut_off` is the last day of the release. `approved_release` is the digest by which the papers know
+    the release, where another stands for it since persons were erased. Same inputs and secrets give the same manifest
+    but for `files`. Raises `Refused` (`extract.stale_approval`, `extract.not_approved`, `extract.inspection`),
     `Unavailable` (`extract.release_incomplete`), and what the engine raises.
     """
     digests = [digest for digest, _ in outcomes.values()]
-    check_papers(request, protocol, approval, release=release_digest, cohort=cohort_digest, outcomes=digests)
+    named = approved_release or release_digest
+    check_papers(request, protocol, approval, release=named, cohort=cohort_digest, outcomes=digests)
     columns = delivered_columns(request["tables"], protocol["tables"])
     periods = {name: _period(name, request, protocol) for name in ("period", "outcome_period")}
     rows = {name: pl.DataFrame(table) for name, (_, table) in outcomes.items()}

@@ -8,7 +8,7 @@ gives one to keep elsewhere.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -79,11 +79,17 @@ def entries(connection: Connection, *, newest_first: bool = False, limit: int | 
     return [Entry(**dict(row)) for row in connection.execute(query.order_by(order).limit(limit)).mappings()]
 
 
-def payloads_of(connection: Connection, verb: str, after: str) -> list[dict[str, Any]]:
-    """Return the payloads of a verb's `done` entries that made a digest."""
-    wanted = (audit.c.verb == verb, audit.c.after == after, audit.c.outcome == "done")
+def payloads_of(connection: Connection, verbs: Collection[str], after: str) -> list[dict[str, Any]]:
+    """Return the payloads of the `done` entries of some verbs that made a digest."""
+    wanted = (audit.c.verb.in_(verbs), audit.c.after == after, audit.c.outcome == "done")
     query = select(payloads.c.body).join(audit, payloads.c.seq == audit.c.seq).where(*wanted)
     return list(connection.execute(query).scalars())
+
+
+def attested(connection: Connection, verb: str) -> set[tuple[str | None, str | None]]:
+    """Return the digests (before, after) of all `done` entries of a verb."""
+    wanted = (audit.c.verb == verb, audit.c.outcome == "done")
+    return {(row.before, row.after) for row in connection.execute(select(audit.c.before, audit.c.after).where(*wanted))}
 
 
 def verify(store: Store, heads: Iterable[Mapping[str, Any]], public_key: Ed25519PublicKey) -> Verdict:

@@ -162,6 +162,10 @@ class KeyRing:
             raise Unavailable("governance.keys_damaged", name="audit.key") from None
         return Ed25519PrivateKey.from_private_bytes(raw)
 
+    def opposition_key(self) -> bytes:
+        """Return the key of the marks of persons who object (`workbench.governance.oppositions`)."""
+        return derive(self._master, "oppositions")
+
     def public_key(self) -> bytes:
         """Return the raw 32-byte Ed25519 public key with which anybody can check the heads."""
         return self.signing_key().public_key().public_bytes_raw()

@@ -35,12 +35,8 @@ def erase(release: Release, into: Path, objecting: Objecting, progress: Progress
 
     Tables without a row of theirs keep their files. Observation periods and eras that were derived are derived again,
     so that not even a gap in their numbers is left; quality is assessed again. What a server's tables held, by buckets,
-    is left out: digests of few rows. `sources` still names what was read. Raises `Unavailable`: `release.damaged` where
-    a file is not what was written, `vocabulary.parent_old` for a release of the first format.
+    is left out: digests of few rows. `sources` still names what was read. The release is sound: `concerns` looked.
     """
-    if release.manifest["format"] == "workbench/release/1":
-        raise Unavailable("vocabulary.parent_old", release=release.id)
-    check_sound(release)
     into.mkdir(parents=True, exist_ok=True)
     spill = into / ".spill"
     with connect(memory=_MEMORY, spill=spill) as connection:
@@ -56,6 +52,23 @@ def erase(release: Release, into: Path, objecting: Objecting, progress: Progress
     validate(manifest, "release_2")
     write_text(into / MANIFEST, manifest_text(manifest))
     return Erased(manifest, persons)
+
+
+def concerns(release: Release, objecting: Objecting) -> bool:
+    """Answer whether a release holds anything of persons who object: a look at its persons and its rows set aside.
+
+    Raises `Unavailable`: `release.damaged` where a file is not what was written (nothing can be made of it then),
+    `vocabulary.parent_old` for a release of the first format.
+    """
+    if release.manifest["format"] == "workbench/release/1":
+        raise Unavailable("vocabulary.parent_old", release=release.id)
+    check_sound(release)
+    with connect(memory=_MEMORY) as connection:
+        work = Work(connection, release.folder, Options(), observation_period.Rule(), Before(None, {}, connection))
+        for entry in release.manifest["tables"]:
+            work.add(entry["name"], entry["rows"])
+        work.readings += release.manifest["intake"]["tables"]
+        return bool(objecting(erasing.seen(work)).size)
 
 
 def _again(connection: Any, release: Release, into: Path) -> Work:

@@ -79,7 +79,7 @@ def take_out(work: Work, objecting: Objecting) -> Ids:
 
     Files are written anew and renamed, so that other releases that share them keep theirs.
     """
-    persons = objecting(_seen(work))
+    persons = objecting(seen(work))
     if persons.size:
         _keep_ids(work, persons)
         pairs: list[tuple[Path, Path]] = []
@@ -103,7 +103,7 @@ def _keep_ids(work: Work, persons: Ids) -> None:
     _note_rows(work)
 
 
-def _seen(work: Work) -> Ids:
+def seen(work: Work) -> Ids:
     """Return every number that may be a person: in `person` and `cohort`, and in rows set aside."""
     queries = [select(column("person_id"), source=scan("read_parquet", work.files["person"]))]
     if "cohort" in work.files:

@@ -13,6 +13,8 @@ from workbench.governance.actors import Actor
 from workbench.governance.audit import Entry, Verdict
 from workbench.kernel.errors import Refused
 from workbench.services.context import Workbench, acting, event
+from workbench.services.erased_releases import ERASED
+from workbench.store import documents, successors
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """First letters that a spreadsheet would run as a formula."""
@@ -40,7 +42,18 @@ def verdict_of(wb: Workbench, saved: Sequence[Mapping[str, Any]] = ()) -> Verdic
     verdict = audit.verify(wb.store, [*(kept or ()), *saved], wb.keys.signing_key().public_key())
     if verdict.sound and kept is None:
         return Verdict(False, verdict.entries, verdict.head, verdict.entries, "no_head")
+    if verdict.sound and not _tombstones_attested(wb):
+        return Verdict(False, verdict.entries, verdict.head, verdict.entries, "unattested")
     return verdict
+
+
+def _tombstones_attested(wb: Workbench) -> bool:
+    """Answer whether each release that stands for another has its tombstone, and each tombstone its entry in the log:
+    an erasure explains a release that is gone, and nothing else may."""
+    with wb.store.read() as connection:
+        replaced = {(state.id, state.digest) for state in successors.erased(connection)}
+        named = {(each.body["before"], each.body["after"]) for each in documents.every(connection, "erasure")}
+        return replaced == named and named <= audit.attested(connection, ERASED)
 
 
 def save_head(wb: Workbench, actor: Actor, path: Path) -> dict[str, Any]:

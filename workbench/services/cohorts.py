@@ -29,7 +29,7 @@ from workbench.kernel.text import Lang
 from workbench.repository.releases import Release
 from workbench.services.context import Workbench, acting, event, working
 from workbench.services.releases import current_release, verified_release
-from workbench.store import documents, files
+from workbench.store import documents, files, successors
 
 FORMAT = "workbench/cohort_version/1"
 ROWS = ("cohort", "subject_id", "cohort_start_date", "cohort_end_date")
@@ -126,17 +126,23 @@ def _keep(
     }
     validate(body, "cohort_version")
     cohort_id = f"coh-{short(digest_document(body))}"
-    folder = _folder(wb, release.id)
-    write_rows(folder / f"{cohort_id}.parquet", table)
-    with wb.store.write(event(actor, "cohort.generate", subject=cohort_id, before=release.digest)) as write:
-        write.event.after = documents.put(write, "cohort_version", cohort_id, body)
-        return write.event.after
+    path = place_of_rows(wb, release.id, cohort_id)
+    write_rows(path, table)
+    try:
+        with wb.store.write(event(actor, "cohort.generate", subject=cohort_id, before=release.digest)) as write:
+            successors.check_stands(write, release.digest)
+            write.event.after = documents.put(write, "cohort_version", cohort_id, body)
+            return write.event.after
+    except Refused:
+        path.unlink(missing_ok=True)
+        raise
 
 
-def _folder(wb: Workbench, release_id: str) -> Path:
+def place_of_rows(wb: Workbench, release_id: str, cohort_id: str) -> Path:
+    """Return the file that keeps a cohort version's rows, in the cache of a release."""
     folder = wb.settings.cache / release_id / "cohorts"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return folder
+    return folder / f"{cohort_id}.parquet"
 
 
 def write_rows(path: Path, table: pa.Table) -> None:
@@ -148,16 +154,17 @@ def write_rows(path: Path, table: pa.Table) -> None:
 def rows_of(wb: Workbench, digest: str) -> pa.Table:
     """Return the rows (subject_id, start, end) of a cohort version, from the cache, held against its digest.
 
-    Where the cache is gone or does not match, the same definition is run again on the same release.
+    Where the cache is gone or does not match, the same definition is run again on the same release, or on the one that
+    stands for it since persons were erased: the tombstone tells the digest of the rows that stay.
     Raises `services.rows_differ` where even then the digest is another: then something is wrong with this machine.
     """
     with wb.store.read() as connection:
         document = documents.find(connection, digest)
-        release_doc = documents.find(connection, document.body["release"]) if document else None
+        release_doc = successors.standing(connection, document.body["release"]) if document else None
     assert document is not None
     assert release_doc is not None
-    path = _folder(wb, release_doc.id) / f"{document.id}.parquet"
-    wanted = document.body["rows"]["content_digest"]
+    path = place_of_rows(wb, release_doc.id, document.id)
+    wanted = standing_rows(wb, document)
     cached = _cached(path)
     if cached is not None and content_digest(cached) == wanted:
         return cached
@@ -172,6 +179,18 @@ def rows_of(wb: Workbench, digest: str) -> pa.Table:
         raise Refused("services.rows_differ", cohort=document.id)
     write_rows(path, table)
     return table
+
+
+def standing_rows(wb: Workbench, version: documents.Document) -> str | None:
+    """Return the digest of the rows that a cohort version has now: its own, or what the last erasure left of them
+    (None where that is not known)."""
+    wanted, release = version.body["rows"]["content_digest"], version.body["release"]
+    with wb.store.read() as connection:
+        tombstones = {each.body["before"]: each.body for each in documents.every(connection, "erasure")}
+    while release in tombstones:
+        left = {each["cohort"]: each["rows_after"] for each in tombstones[release]["cohorts"]}
+        wanted, release = left.get(version.digest, wanted), tombstones[release]["after"]
+    return wanted
 
 
 def _cached(path: Path) -> pa.Table | None:
@@ -199,8 +218,10 @@ def list_cohorts(wb: Workbench, actor: Actor) -> list[CohortView]:
     with acting(wb, actor, "cohort.read"):
         with wb.store.read() as connection:
             versions = documents.every(connection, "cohort_version")
-            releases = {release.digest: release.id for release in documents.every(connection, "release")}
-        return [_view(version, releases[version.body["release"]]) for version in reversed(versions)]
+            named = {version.body["release"] for version in versions}
+            found = {digest: successors.standing(connection, digest) for digest in named}
+        ids = {digest: release.id for digest, release in found.items() if release is not None}
+        return [_view(version, ids[version.body["release"]]) for version in reversed(versions)]
 
 
 def show_cohort(wb: Workbench, actor: Actor, ref: str) -> CohortView:

@@ -16,6 +16,7 @@ from workbench.kernel.errors import Refused, Unavailable
 from workbench.kernel.progress import Progress, silent
 from workbench.kernel.settings import Settings
 from workbench.repository import releases
+from workbench.services import erased_releases
 from workbench.store import documents, files, jobs, making, migrate
 from workbench.store.chain import Event
 from workbench.store.store import Store
@@ -85,6 +86,7 @@ def open_workbench(settings: Settings, *, create: bool = False, demo: bool = Fal
         workbench.seal()
     _mend_current(workbench)
     destroy_revoked(workbench)
+    _go_on_erasing(workbench)
     if workbench.recovered:
         workbench.seal()
     return workbench
@@ -105,6 +107,15 @@ def _mend_current(wb: Workbench) -> None:
     # The pointer's text alone is compared: a damaged release must not lock its home, least of all its doctor.
     if wanted and releases.pointer(wb.settings.releases) != wanted.id:
         files.write_text(wb.settings.releases / releases.CURRENT, f"{wanted.id}\n")
+
+
+def _go_on_erasing(wb: Workbench) -> None:
+    """Finish what a process that died left of an erasure."""
+    erased_releases.sweep(wb)
+    if erased_releases.pending(wb):
+        from workbench.services import erasures  # noqa: PLC0415 - it needs this module, and is slow to import
+
+        erasures.go_on(wb)
 
 
 def destroy_revoked(wb: Workbench) -> None:

@@ -15,9 +15,10 @@ from sqlalchemy import select
 from workbench.kernel.errors import UserError
 from workbench.kernel.settings import Settings
 from workbench.repository import releases
+from workbench.services import erased_releases
 from workbench.services.auditing import verdict_of
 from workbench.services.context import Workbench, open_workbench
-from workbench.store import documents, files, migrate
+from workbench.store import documents, files, migrate, successors
 from workbench.store.tables import intents
 
 ENOUGH_BYTES = 2 * 1024**3
@@ -70,6 +71,7 @@ def _home(wb: Workbench) -> Iterator[Finding]:
         yield Finding("demo_keys", True, {}, note=True)
     yield from _log(wb)
     yield from _releases(wb)
+    yield from _erasures(wb)
     yield from _extracts(wb)
     yield from _made(wb)
     yield from _secrets(wb)
@@ -86,12 +88,18 @@ def _log(wb: Workbench) -> Iterator[Finding]:
 
 def _releases(wb: Workbench) -> Iterator[Finding]:
     with wb.store.read() as connection:
-        known = {document.id for document in documents.every(connection, "release")}
+        gone = {state.id for state in successors.erased(connection)}
+        known = {document.id for document in documents.every(connection, "release") if document.digest not in gone}
     found = {release.id for release in releases.list_releases(wb.settings.releases)}
     yield Finding("releases_listed", known == found, {"missing": ", ".join(sorted(known ^ found))})
     for release in releases.list_releases(wb.settings.releases):
         problems = releases.verify(release)
         yield Finding("release_sound", not problems, {"release": release.id, "problems": str(len(problems))})
+
+
+def _erasures(wb: Workbench) -> Iterator[Finding]:
+    waiting = len(erased_releases.pending(wb))
+    yield Finding("erasures", not waiting, {"count": str(waiting)})
 
 
 def _extracts(wb: Workbench) -> Iterator[Finding]:

@@ -26,7 +26,7 @@ from workbench.services.context import Workbench, acting, destroy_revoked, event
 from workbench.services.expiry import expire
 from workbench.services.releases import verified_release
 from workbench.services.requests import RequestView
-from workbench.store import documents, making
+from workbench.store import documents, making, successors
 from workbench.store.documents import State
 from workbench.store.store import Write
 
@@ -72,6 +72,7 @@ def run_extract(wb: Workbench, actor: Actor, ref: str, progress: Progress = sile
                     seen = State("request", request.id, request.digest, request.study, request.state,
                                  request.expires_on, request.changed_at)  # fmt: skip
                     documents.check_unchanged(write, seen, "request", request.id)
+                    successors.check_stands(write, manifest["release"])
                     _check_study(write, request)
                     expires = request.expires_on
                     documents.set_state(write, State("extract", extract_id, digest, request.study, "open", expires, ""))
@@ -114,6 +115,7 @@ def _build(wb: Workbench, request: RequestView, made: making.Making, report: Pro
     return build_extract(
         release_tables=tables,
         release_digest=release.digest,
+        approved_release=request.protocol["release"],  # `release` stands for it, if persons were erased since
         cut_off=_cut_off(tables),
         cohort=cohorts.rows_of(wb, request.cohort.digest),
         cohort_digest=request.cohort.digest,
@@ -135,7 +137,7 @@ def _cut_off(tables: Mapping[str, Path]) -> date:
 
 def _release_of(wb: Workbench, request: RequestView) -> Release:
     with wb.store.read() as connection:
-        document = documents.find(connection, request.protocol["release"])
+        document = successors.standing(connection, request.protocol["release"])
     if document is None:
         raise Refused("store.no_document", ref=request.protocol["release"][:12])
     return verified_release(wb, document.id)

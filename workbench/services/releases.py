@@ -19,7 +19,8 @@ from workbench.kernel.progress import Progress, part, silent
 from workbench.repository import releases
 from workbench.repository.releases import Release
 from workbench.services.context import Workbench, acting, alone, event, working
-from workbench.store import documents, files, making
+from workbench.services.erased_releases import ERASED, objecting
+from workbench.store import documents, files, making, successors
 from workbench.store.documents import State
 
 __all__ = [
@@ -34,7 +35,6 @@ __all__ = [
     "verified_release",
     "verify_release",
 ]  # fmt: skip
-
 
 LOADED = 0.85
 """The share of a load after which the release is there and its quality is checked."""
@@ -95,6 +95,7 @@ def load_omop(
                     options=options,
                     parent=None if full else before,
                     vocabulary=before if keep_vocabulary else None,
+                    objecting=objecting(wb),
                     progress=part(report, 0.0, 0.9),
                 )
                 release_id = publish(made, before, manifest, part(report, 0.9, 1.0))
@@ -140,21 +141,32 @@ def _before(wb: Workbench) -> Release | None:
 
 
 def list_releases(wb: Workbench, actor: Actor) -> list[ReleaseView]:
-    """Return every release, oldest first."""
+    """Return every release, oldest first; not those from which persons were erased, but what stands for them."""
     with acting(wb, actor, "release.read"):
         with wb.store.read() as connection:
-            known = documents.every(connection, "release")
+            gone = {state.id for state in successors.erased(connection)}
+            known = [each for each in documents.every(connection, "release") if each.digest not in gone]
             notes = {note.body["release"]: note.body for note in documents.every(connection, "release_notes")}
         now = releases.pointer(wb.settings.releases)
         return [_view(document, now, notes.get(document.digest)) for document in known]
 
 
 def show_release(wb: Workbench, actor: Actor, ref: str) -> ReleaseView:
-    """Return one release by id or digest; raises `store.no_document` where it is absent."""
+    """Return one release by id or digest, or the one that stands for it since persons were erased from it; raises
+    `store.no_document` where it is absent."""
+    now = standing_for(wb, ref)
     for view in list_releases(wb, actor):
-        if ref == view.id or (len(ref) >= 8 and view.digest.startswith(ref)):
+        if view.id in {ref, now} or (len(ref) >= 8 and view.digest.startswith(ref)):
             return view
     raise Refused("store.no_document", ref=ref)
+
+
+def standing_for(wb: Workbench, ref: str) -> str | None:
+    """Return the id of the release that stands for an erased one (by id or digest); None where `ref` names no such."""
+    with wb.store.read() as connection:
+        found = documents.find(connection, ref)
+        after = successors.standing(connection, found.digest) if found and found.kind == "release" else None
+    return after.id if found and after and after.digest != found.digest else None
 
 
 def _view(document: documents.Document, current: str | None, notes: dict[str, Any] | None) -> ReleaseView:
@@ -182,10 +194,15 @@ def _shown_changes(notes: dict[str, Any]) -> dict[str, Any]:
 
 
 def verify_release(wb: Workbench, actor: Actor, ref: str) -> tuple[releases.Problem, ...]:
-    """Check every file of a release against its manifest, and the manifest against the log; return what is wrong."""
+    """Check every file of a release against its manifest, and the manifest against the log; return what is wrong.
+
+    Of a release from which persons were erased, the one that stands for it is checked, and that nothing is left of it.
+    """
     with acting(wb, actor, "release.verify", subject=ref):
         view = show_release(wb, actor, ref)
         problems = (*releases.verify_folder(wb.settings.releases / view.id), *_against_log(wb, view))
+        if view.id != ref and (wb.settings.releases / ref).is_dir():
+            problems += (releases.Problem("not_erased", ref),)
         outcome = "done" if not problems else "denied"
         with wb.store.write(event(actor, "release.verify", subject=view.id, outcome=outcome)):
             pass
@@ -196,7 +213,7 @@ def _against_log(wb: Workbench, view: ReleaseView) -> tuple[releases.Problem, ..
     """Hold the manifest's bytes against the log: it finds a file that was exchanged together with its SHA-256."""
     path = wb.settings.releases / view.id / releases.MANIFEST
     with wb.store.read() as connection:
-        payloads = audit.payloads_of(connection, "release.load", view.digest)
+        payloads = audit.payloads_of(connection, ("release.load", ERASED), view.digest)
     recorded = {payload["manifest_sha256"] for payload in payloads if "manifest_sha256" in payload}
     if not path.is_file() or not recorded or files.sha256_file(path) in recorded:
         return ()

@@ -18,7 +18,7 @@ from workbench.services.cohorts import CohortRef, reference
 from workbench.services.context import Workbench, acting, event
 from workbench.services.expiry import expire
 from workbench.services.studies import StudyView
-from workbench.store import documents
+from workbench.store import documents, successors
 from workbench.store.documents import Document, State
 
 FORMAT = "workbench/request/1"
@@ -106,7 +106,9 @@ def _version(wb: Workbench, ref: str, study: StudyView) -> Document:
     """
     with wb.store.read() as connection:
         versions = documents.every(connection, "cohort_version")
-    here = [version for version in versions if version.body["release"] == study.protocol["release"]]
+        now = successors.successor(connection, study.protocol["release"])
+        same = successors.formers(connection, now)
+    here = [version for version in versions if version.body["release"] in same]
     meant = [v for v in here if ref in (v.id, v.digest)] or [v for v in here if ref == v.body["name"]]
     if not meant:
         raise InvalidInput("services.no_cohort_version", ref=ref)

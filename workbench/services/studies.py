@@ -14,7 +14,7 @@ from workbench.kernel.errors import InvalidInput, Refused
 from workbench.repository import releases
 from workbench.services.context import Workbench, acting, event
 from workbench.services.releases import current_release
-from workbench.store import documents
+from workbench.store import documents, successors
 from workbench.store.documents import Document, State
 
 ID = re.compile(r"^(rel|not|coh|req|app|ext|des|fea|mod)-")
@@ -81,7 +81,9 @@ def _check_replaceable(wb: Workbench, actor: Actor, study: str, now: State | Non
 
 def _check_release(wb: Workbench, digest: str) -> None:
     known = {release.digest for release in releases.list_releases(wb.settings.releases)}
-    if digest not in known:
+    with wb.store.read() as connection:
+        now = successors.successor(connection, digest)
+    if now not in known:
         raise InvalidInput("services.unknown_release", release=digest[:12])
 
 

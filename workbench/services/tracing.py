@@ -12,7 +12,7 @@ from workbench.governance.policy import can
 from workbench.kernel.errors import Refused
 from workbench.services import studies
 from workbench.services.context import Workbench, acting
-from workbench.store import documents
+from workbench.store import documents, successors
 from workbench.store.documents import Document
 
 ORDER = (
@@ -64,7 +64,8 @@ def trace(wb: Workbench, actor: Actor, ref: str) -> Thread:
             if start is None or not _visible(start, mine):
                 raise Refused("store.no_document", ref=ref)
             back = _walk(connection, start, documents.parents, mine)
-            forward = _walk(connection, start, documents.children, mine)
+            forward = _walk(connection, start, _children, mine)
+            back += [each for each in _explained(connection, [start, *back]) if each not in [*forward, start]]
             return Thread(
                 _link(connection, start),
                 tuple(sorted((_link(connection, d) for d in back), key=_place)),
@@ -86,6 +87,24 @@ def _walk(
                 seen[document.digest] = document
                 waiting.append(document)
     return list(seen.values())
+
+
+def _children(connection: Connection, digest: str) -> list[tuple[str, Document]]:
+    """Return what names a document; of a release also what names those from which persons were erased since."""
+    return [each for old in successors.formers(connection, digest) for each in documents.children(connection, old)]
+
+
+def _explained(connection: Connection, found: list[Document]) -> list[Document]:
+    """Return, for the releases among some documents that were erased, the tombstones and what stands for them."""
+    result: dict[str, Document] = {}
+    for document in found:
+        digest = document.digest
+        while document.kind == "release" and (after := successors.successor_of(connection, digest)):
+            stands = documents.find(connection, after)
+            tombs = [each for _, each in documents.children(connection, digest) if each.kind == "erasure"]
+            result |= {each.digest: each for each in [*tombs, *([stands] if stands else [])]}
+            digest = after
+    return list(result.values())
 
 
 def _visible(document: Document, mine: set[str]) -> bool:

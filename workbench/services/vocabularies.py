@@ -13,6 +13,7 @@ from workbench.kernel.digest import digest_manifest
 from workbench.kernel.progress import Progress, part, silent
 from workbench.repository import releases
 from workbench.services.context import Workbench, acting, alone, event, working
+from workbench.services.erased_releases import check_none_pending
 from workbench.services.releases import (
     LOADED,
     ReleaseView,
@@ -49,9 +50,11 @@ def load_athena(
     """Load a vocabulary download: a new current release with the same records and this vocabulary.
 
     `name` is the new release's (else the current one's). Raises `services.no_release` where no data are loaded yet,
+    `erasure.pending` where an order to erase persons waits,
     and what `workbench.intake.athena.load_athena` raises.
     """
     with acting(wb, actor, "release.load", subject=name), alone(wb):
+        check_none_pending(wb)
         parent = current_release(wb)
         wish = Wish(download, name or parent.manifest["name"], source_to_concept_map, accept_gaps)
         with working(wb, actor, "release.load", {"name": wish.name}, part(progress, 0.0, LOADED)) as (job, report):

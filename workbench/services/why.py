@@ -24,7 +24,7 @@ from workbench.services import cohorts, extracts
 from workbench.services.context import Workbench, acting, event
 from workbench.services.extracts import ExtractView
 from workbench.services.releases import verified_release
-from workbench.store import documents
+from workbench.store import documents, successors
 from workbench.vocabulary.concept_sets import ConceptSet
 from workbench.vocabulary.resolve import resolve
 
@@ -68,6 +68,8 @@ def why_in_extract(wb: Workbench, actor: Actor, ref: str, pseudonym: int) -> Exp
         secret = wb.keys.study_secret(view.study, "pseudonym")
         index = transform.first_index(pl.DataFrame(rows))
         made = pseudonymize(secret, "person", index.get_column("person_id").to_numpy())
+        if pseudonym not in made.values:  # erased since the extract was made
+            raise Refused("services.why_no_person", extract=view.id)
         person = int(made.ids[made.values == pseudonym][0])
         release = verified_release(wb, asked.release_id)
         engine = DuckDBEngine.over_parquet(dict(release.tables))
@@ -94,7 +96,8 @@ def why_in_extract(wb: Workbench, actor: Actor, ref: str, pseudonym: int) -> Exp
 
 def _papers(wb: Workbench, view: ExtractView) -> Asked:
     with wb.store.read() as connection:
-        found = {name: documents.find(connection, view.manifest[name]) for name in ("cohort", "release", "protocol")}
+        found = {name: documents.find(connection, view.manifest[name]) for name in ("cohort", "protocol")}
+        found["release"] = successors.standing(connection, view.manifest["release"])
     bodies: dict[str, Any] = {name: document.body for name, document in found.items() if document}
     release = found["release"]
     assert release is not None

@@ -1,0 +1,52 @@
+"""Oppositions and erased releases, as the other services need them: light, so that a home opens quickly."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from workbench.governance.oppositions import Register
+from workbench.kernel.errors import Refused
+from workbench.store import documents, successors
+from workbench.store.documents import Document
+
+if TYPE_CHECKING:
+    from workbench.services.context import Workbench
+
+OPPOSITION: Final = "opposition"
+ERASED: Final = "release.erase"
+"""The verb under which the log names each release that was made without some persons."""
+
+
+def objecting(wb: Workbench) -> Register | None:
+    """Return who objects to being in the warehouse, pending orders included; None where nobody does."""
+    with wb.store.read() as connection:
+        orders = documents.every(connection, OPPOSITION)
+    marks = [mark for order in orders for mark in order.body["persons"]]
+    return Register(wb.keys.opposition_key(), marks) if marks else None
+
+
+def pending(wb: Workbench) -> list[Document]:
+    """Return the orders that are not carried out yet, the first filed first."""
+    with wb.store.read() as connection:
+        waiting = {state.digest for state in documents.states_of(connection, OPPOSITION) if state.state == "pending"}
+        return [order for order in documents.every(connection, OPPOSITION) if order.digest in waiting]
+
+
+def check_none_pending(wb: Workbench) -> None:
+    """Raise `Refused` (`erasure.pending`) where persons who object may still be in a release."""
+    if pending(wb):
+        raise Refused("erasure.pending", count=len(pending(wb)))
+
+
+def sweep(wb: Workbench) -> None:
+    """Remove what is left of erased releases: folders and caches. Also at each opening: a process may have died."""
+    with wb.store.read() as connection:
+        ids = [found.id for state in successors.erased(connection) if (found := documents.find(connection, state.id))]
+    for release in ids:
+        folder = wb.settings.releases / release
+        with suppress(FileNotFoundError):
+            folder.rename(folder.with_name(f".erased-{release}"))  # at once for all readers
+    for place in [*wb.settings.releases.glob(".erased-*"), *(wb.settings.cache / release for release in ids)]:
+        shutil.rmtree(place, ignore_errors=True)
