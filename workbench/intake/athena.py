@@ -26,10 +26,8 @@ from workbench.intake.tables import Rules, Test
 from workbench.kernel.digest import digest_document
 from workbench.kernel.errors import InvalidInput, Unavailable
 from workbench.kernel.progress import Progress, part, silent
-from workbench.kernel.schemas import validate
 from workbench.repository.cdm import TABLES, VOCABULARY
-from workbench.repository.releases import MANIFEST, Release, link, manifest_text, take_over
-from workbench.store.files import write_text
+from workbench.repository.releases import Release, link, take_over, write_manifest
 from workbench.vocabulary.use import Used, count_use
 
 FORMAT = "workbench/release/2"
@@ -110,8 +108,7 @@ def load_athena(wish: Wish, parent: Release, into: Path, progress: Progress = si
             manifest = {**made, "name": wish.name, "era_rules": era_rules}
         finally:
             shutil.rmtree(spill, ignore_errors=True)
-    validate(manifest, "release_2")
-    write_text(into / MANIFEST, manifest_text(manifest))
+    manifest = write_manifest(into, manifest)
     progress(1.0, wish.name)
     return manifest
 

@@ -14,9 +14,7 @@ from workbench.intake.sharing import Before
 from workbench.intake.work import Ids, Objecting, Options, Work
 from workbench.kernel.errors import Unavailable
 from workbench.kernel.progress import Progress, part, silent
-from workbench.kernel.schemas import validate
-from workbench.repository.releases import MANIFEST, Release, check_sound, link, manifest_text
-from workbench.store.files import write_text
+from workbench.repository.releases import Release, check_sound, link, write_manifest
 
 _MEMORY = "2GB"
 _AFTER = "after_release"
@@ -49,9 +47,7 @@ def erase(release: Release, into: Path, objecting: Objecting, progress: Progress
             manifest = _manifest(work, release.manifest, progress)
         finally:
             shutil.rmtree(spill, ignore_errors=True)
-    validate(manifest, "release_2")
-    write_text(into / MANIFEST, manifest_text(manifest))
-    return Erased(manifest, persons)
+    return Erased(write_manifest(into, manifest), persons)
 
 
 def concerns(release: Release, objecting: Objecting) -> bool:

@@ -22,10 +22,8 @@ from workbench.intake.work import Objecting, Options, Work
 from workbench.kernel.digest import digest_document
 from workbench.kernel.errors import InvalidInput, Unavailable
 from workbench.kernel.progress import Progress, part, silent
-from workbench.kernel.schemas import validate
 from workbench.repository.cdm import CDM_VERSION, TABLES, VOCABULARY
-from workbench.repository.releases import MANIFEST, Release, manifest_text, take_over
-from workbench.store.files import write_text
+from workbench.repository.releases import Release, take_over, write_manifest
 
 __all__ = ["Options", "demo_source", "load_omop", "name_of"]
 
@@ -83,8 +81,7 @@ def load_omop(
             manifest = _describe(work, opened, name, synthetic=synthetic, progress=part(progress, 0.6, 1.0))
         finally:
             shutil.rmtree(spill, ignore_errors=True)
-    validate(manifest, "release_2")
-    write_text(into / MANIFEST, manifest_text(manifest))
+    manifest = write_manifest(into, manifest)
     progress(1.0, name)
     return manifest
 

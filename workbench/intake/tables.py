@@ -37,7 +37,7 @@ from workbench.intake.nodes import (
 from workbench.intake.sources import SourceTable, answering
 from workbench.kernel.errors import InvalidInput
 from workbench.repository.cdm import RENAMED, Table
-from workbench.store.files import sha256_file
+from workbench.repository.releases import described
 
 _OPTIONS = "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
 _ASIDE = "(FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE 122880)"
@@ -260,7 +260,5 @@ def entry(connection: Any, model: Table, rows: int, path: Path, folder: Path) ->
         "rows": rows,
         "schema": [{"name": each.name, "type": each.sql_type} for each in model.fields],
         "content_digest": content_digest(path, connection),
-        "files": [
-            {"path": path.relative_to(folder).as_posix(), "sha256": sha256_file(path), "bytes": path.stat().st_size}
-        ],
+        "files": [described(path, folder)],
     }

@@ -27,7 +27,7 @@ def digest_bytes(content: bytes) -> str:
 
 
 def without_files(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a manifest without the `files` member of its tables.
+    """Return a manifest without its `files` and the `files` member of its tables.
 
     A file's bytes follow the writer's version and its threads, the content digest does not: identity is content,
     integrity is files. So a manifest's digest leaves `files` out (docs/decisions/0002-digests.md).
@@ -35,7 +35,7 @@ def without_files(manifest: Mapping[str, Any]) -> dict[str, Any]:
     if "tables" not in manifest:
         return dict(manifest)
     tables = [{key: value for key, value in table.items() if key != "files"} for table in manifest["tables"]]
-    return {**manifest, "tables": tables}
+    return {**{key: value for key, value in manifest.items() if key != "files"}, "tables": tables}
 
 
 def digest_manifest(manifest: Mapping[str, Any]) -> str:

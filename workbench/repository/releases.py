@@ -100,6 +100,21 @@ def manifest_text(manifest: Mapping[str, Any]) -> str:
     return json.dumps(json.loads(canonical_json(manifest)), ensure_ascii=False, indent=1) + "\n"
 
 
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the manifest of a release whose other files are all there, and return it with the SHA-256 of those that are
+    no table (rows set aside, buckets). Raises `InvalidInput` (`kernel.document_invalid`)."""
+    others = [*sorted(folder.glob("set_aside/*.parquet")), *folder.glob("buckets.parquet")]
+    whole = {**manifest, "files": [described(path, folder) for path in others]}
+    validate(whole, "release_2")
+    write_text(folder / MANIFEST, manifest_text(whole))
+    return whole
+
+
+def described(path: Path, folder: Path) -> dict[str, Any]:
+    """Return how a manifest names a file of its folder: its path inside, its SHA-256 and its size in bytes."""
+    return {"path": path.relative_to(folder).as_posix(), "sha256": sha256_file(path), "bytes": path.stat().st_size}
+
+
 def open_release(folder: Path) -> Release:
     """Open a release's folder. Raises `Unavailable` (`release.no_release`, `release.manifest_unreadable`)."""
     try:
@@ -179,21 +194,23 @@ def verify(release: Release, *, content: bool = False) -> tuple[Problem, ...]:
     """
     problems = list(_manifest(release))
     expected = {file["path"]: file for entry in release.manifest["tables"] for file in entry["files"]}
+    expected |= {file["path"]: file for file in release.manifest.get("files", ())}
     with ThreadPoolExecutor(_HASHERS) as pool:
         for found in pool.map(lambda file: _file(release.folder, file), expected.values()):
             problems += found
     aside = {f"set_aside/{entry['name']}.parquet": entry["set_aside_digest"] for entry in _set_aside(release)}
     if release.manifest["intake"].get("buckets_digest"):
         aside["buckets.parquet"] = release.manifest["intake"]["buckets_digest"]
-    for path, digest in aside.items():
-        problems += _content(release.folder, path, digest)
+    for path, digest in aside.items():  # by their bytes already, but in releases of earlier versions
+        problems += [] if path in expected and not content else _content(release.folder, path, digest)
     if content:
         damaged = {problem.where for problem in problems}
         for entry in release.manifest["tables"]:
             path = entry["files"][0]["path"]
             problems += [] if path in damaged else _content(release.folder, path, entry["content_digest"])
     problems += _added(release.folder, {MANIFEST, *expected, *aside})
-    return tuple(sorted(problems, key=lambda problem: (problem.where, problem.code)))
+    found = {(problem.where, problem.code): problem for problem in problems}
+    return tuple(found[each] for each in sorted(found))
 
 
 def verify_folder(folder: Path, *, content: bool = False) -> tuple[Problem, ...]:
@@ -258,7 +275,7 @@ def _manifest(release: Release) -> Iterator[Problem]:
         for entry in release.manifest["tables"]
         for file in entry["files"]
     )
-    if not (as_written and named):
+    if not (as_written and named) or (release.folder / MANIFEST).is_symlink():
         yield Problem("manifest_edited", MANIFEST)
 
 
