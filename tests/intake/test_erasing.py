@@ -14,11 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.intake.forms import as_folder
-from tests.intake.test_incremental import FAR, QUICK, condition, edited, edits, person, states, write
+from tests.intake.test_incremental import FAR, QUICK, condition, edited, edits, fill, person, server, states, write
 from workbench.intake.erased import erase
 from workbench.intake.omop import Options, load_omop
 from workbench.intake.work import Ids
 from workbench.repository.releases import Release, open_release, release_id, verify
+
+__all__ = ["server"]
 
 GONE = 424242
 """A person who objects; the number stands nowhere else."""
@@ -34,7 +36,9 @@ class Objecting:
         return np.intersect1d(ids, self.persons)
 
 
-def load(source: Path, into: Path, gone: Objecting | None, parent: Release | None = None, **rules: Any) -> Release:
+def load(
+    source: Path | str, into: Path, gone: Objecting | None, parent: Release | None = None, **rules: Any
+) -> Release:
     aside = into / ".aside"
     choices: dict[str, Any] = {"parent": parent, "objecting": gone, "options": Options(**rules)}
     manifest = load_omop(source, aside, name="x", synthetic=True, **choices)
@@ -144,6 +148,25 @@ def check(before: Any, steps: Any, gone: Objecting) -> None:
         write(folder / "source", edited(before, steps))
         full = load(folder / "source", folder / "full", gone)
         same(load(folder / "source", folder / "part", gone, parent), full)
+
+
+def test_from_a_server_too(tmp_path: Path, server: str) -> None:
+    """Of an erased release nothing is known by buckets: what changed is read whole, then by buckets again."""
+    state: dict[str, Any] = {
+        "person": [person(1), person(GONE), person(3)],
+        "condition_occurrence": [condition(FAR, 1), condition(2 * FAR, GONE), condition(3 * FAR, GONE, 0)],
+        "death": [{"person_id": GONE, "death_date": "2020-02-01"}],
+    }
+    url = fill(server, state, anew=True)
+    gone = Objecting(GONE)
+    release = erased(load(url, tmp_path / "before", None), tmp_path / "erased", gone)
+    assert not (release.folder / "buckets.parquet").exists()
+    for step, rows in enumerate(([condition(FAR, 1, 2)], [condition(FAR, 1, 3), condition(2 * FAR, GONE)])):
+        state["condition_occurrence"] = [*rows, condition(4 * FAR, GONE), condition(5 * FAR, 3)]
+        fill(server, state, anew=False)
+        release = load(url, tmp_path / f"part-{step}", gone, release)
+        same(release, load(url, tmp_path / f"full-{step}", gone))
+        assert str(GONE) not in texts(release)
 
 
 persons = st.lists(st.integers(1, 6).map(lambda number: number * FAR), min_size=1, max_size=2)
