@@ -15,7 +15,6 @@ from workbench.cli.common import (
     Json,
     give,
     language,
-    number,
     opened,
     progress_bar,
     read_json,
@@ -47,10 +46,12 @@ def list_(home: Home = None, as_name: As = None, as_json: Json = False) -> None:
         views = releases.list_releases(wb, actor)
     give(as_json, [asdict(view) for view in views])
     if not as_json:
-        rows = [
-            (v.id, v.name, number(v.rows.get("person", 0)), v.loaded_at[:10], "←" if v.current else "") for v in views
-        ]
+        rows = [(v.id, v.name, _persons(v), v.loaded_at[:10], "←" if v.current else "") for v in views]
         table((words("id"), words("name"), words("persons"), words("loaded"), ""), rows)
+
+
+def _persons(view: releases.ReleaseView) -> str:
+    return release_text.counted(view.rows.get("person", 0))
 
 
 @app.command("show")

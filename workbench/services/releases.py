@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from workbench.governance import audit
 from workbench.governance.actors import Actor
-from workbench.governance.disclosure import shown
+from workbench.governance.policy import can
 from workbench.intake.changes import changes
 from workbench.intake.omop import Options, name_of
 from workbench.intake.omop import load_omop as build_release
@@ -20,6 +19,7 @@ from workbench.repository import releases
 from workbench.repository.releases import Release
 from workbench.services.context import Workbench, acting, alone, event, working
 from workbench.services.erased_releases import ERASED, objecting
+from workbench.services.release_view import ReleaseView, view_of
 from workbench.store import documents, files, making, successors
 from workbench.store.documents import State
 
@@ -38,26 +38,6 @@ __all__ = [
 
 LOADED = 0.85
 """The share of a load after which the release is there and its quality is checked."""
-
-
-@dataclass(frozen=True)
-class ReleaseView:
-    """A release as people see it; `rows` counts each table's rows, `quality`, `intake` and `era_rules` are the
-    manifest's. `changes` says what changed against the release loaded before it (None where it was the first)."""
-
-    id: str
-    digest: str
-    name: str
-    synthetic: bool
-    current: bool
-    loaded_at: str
-    rows: dict[str, int]
-    observation_period_rule: dict[str, Any]
-    quality: dict[str, Any]
-    sources: list[dict[str, Any]]
-    intake: dict[str, Any]
-    era_rules: dict[str, Any]
-    changes: dict[str, Any] | None
 
 
 def load_omop(
@@ -148,7 +128,8 @@ def list_releases(wb: Workbench, actor: Actor) -> list[ReleaseView]:
             known = [each for each in documents.every(connection, "release") if each.digest not in gone]
             notes = {note.body["release"]: note.body for note in documents.every(connection, "release_notes")}
         now = releases.pointer(wb.settings.releases)
-        return [_view(document, now, notes.get(document.digest)) for document in known]
+        exact = can(actor, "release.load")
+        return [view_of(document, now, notes.get(document.digest), exact=exact) for document in known]
 
 
 def show_release(wb: Workbench, actor: Actor, ref: str) -> ReleaseView:
@@ -167,30 +148,6 @@ def standing_for(wb: Workbench, ref: str) -> str | None:
         found = documents.find(connection, ref)
         after = successors.standing(connection, found.digest) if found and found.kind == "release" else None
     return after.id if found and after and after.digest != found.digest else None
-
-
-def _view(document: documents.Document, current: str | None, notes: dict[str, Any] | None) -> ReleaseView:
-    body = document.body
-    return ReleaseView(
-        id=document.id,
-        digest=document.digest,
-        name=body["name"],
-        synthetic=body["synthetic"],
-        current=document.id == current,
-        loaded_at=document.made_at,
-        rows={table["name"]: table["rows"] for table in body["tables"]},
-        observation_period_rule=body["observation_period_rule"],
-        quality=body["quality"],
-        sources=body["sources"],
-        intake=body["intake"],
-        era_rules=body.get("era_rules", {}),
-        changes=None if notes is None else _shown_changes(notes),
-    )
-
-
-def _shown_changes(notes: dict[str, Any]) -> dict[str, Any]:
-    """Return release notes as people see them: numbers of persons are governed (None: too few to show)."""
-    return {**notes, "persons": {name: shown(count).value for name, count in notes["persons"].items()}}
 
 
 def verify_release(wb: Workbench, actor: Actor, ref: str) -> tuple[releases.Problem, ...]:
