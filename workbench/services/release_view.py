@@ -26,7 +26,8 @@ class ReleaseView:
     manifest's. `changes` says what changed against the release loaded before it (None where it was the first).
 
     Numbers of rows and persons are exact for who may load releases; for others they are governed, and None where they
-    are too few to show. Tables without a person (a vocabulary, places) are exact for everybody.
+    are too few to show. Tables without a person (a vocabulary, places) are exact for everybody. A release that is
+    `retired` has no folder any more.
     """
 
     id: str
@@ -35,6 +36,7 @@ class ReleaseView:
     synthetic: bool
     current: bool
     loaded_at: str
+    retired: bool
     rows: dict[str, int | None]
     observation_period_rule: dict[str, Any]
     quality: dict[str, Any]
@@ -44,9 +46,11 @@ class ReleaseView:
     changes: dict[str, Any] | None
 
 
-def view_of(document: Document, current: str | None, notes: Mapping[str, Any] | None, *, exact: bool) -> ReleaseView:
+def view_of(
+    document: Document, current: str | None, notes: Mapping[str, Any] | None, *, exact: bool, retired: bool = False
+) -> ReleaseView:
     """Return a release's view. `current`: the id of the current one; `notes`: what changed; `exact`: whether its reader
-    sees exact numbers of rows (never of persons who came and went)."""
+    sees exact numbers of rows (never of persons who came and went); `retired`: whether its folder is gone."""
     body: Mapping[str, Any] = document.body
     shown_of = body if exact else _governed_parts(body)
     return ReleaseView(
@@ -56,6 +60,7 @@ def view_of(document: Document, current: str | None, notes: Mapping[str, Any] | 
         synthetic=body["synthetic"],
         current=document.id == current,
         loaded_at=document.made_at,
+        retired=retired,
         rows={table["name"]: table["rows"] for table in shown_of["tables"]},
         observation_period_rule=shown_of["observation_period_rule"],
         quality=shown_of["quality"],

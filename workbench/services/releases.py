@@ -17,7 +17,7 @@ from workbench.kernel.errors import Refused, Unavailable, UserError
 from workbench.kernel.progress import Progress, part, silent
 from workbench.repository import releases
 from workbench.repository.releases import Release
-from workbench.services.context import Workbench, acting, alone, event, working
+from workbench.services.context import RETIRED, Workbench, acting, alone, event, working
 from workbench.services.erased_releases import ERASED, objecting
 from workbench.services.release_view import ReleaseView, view_of
 from workbench.store import documents, files, making, successors
@@ -107,6 +107,8 @@ def publish(made: making.Making, before: Release | None, manifest: dict[str, Any
     with made.publish("release", release_id, manifest) as write:
         digest = write.event.after or ""
         documents.set_state(write, State("release", "current", digest, None, "current", None, ""))
+        if documents.state(write.connection, RETIRED, release_id) is not None:  # it is back
+            documents.set_state(write, State(RETIRED, release_id, digest, None, "kept", None, ""))
         if notes is not None:
             documents.put(write, "release_notes", f"not-{short(digest_document(notes))}", notes)
     return release_id
@@ -127,9 +129,13 @@ def list_releases(wb: Workbench, actor: Actor) -> list[ReleaseView]:
             gone = {state.id for state in successors.erased(connection)}
             known = [each for each in documents.every(connection, "release") if each.digest not in gone]
             notes = {note.body["release"]: note.body for note in documents.every(connection, "release_notes")}
+            retired = {state.id for state in documents.states_of(connection, RETIRED) if state.state == "retired"}
         now = releases.pointer(wb.settings.releases)
         exact = can(actor, "release.load")
-        return [view_of(document, now, notes.get(document.digest), exact=exact) for document in known]
+        return [
+            view_of(document, now, notes.get(document.digest), exact=exact, retired=document.id in retired)
+            for document in known
+        ]
 
 
 def show_release(wb: Workbench, actor: Actor, ref: str) -> ReleaseView:
@@ -157,6 +163,8 @@ def verify_release(wb: Workbench, actor: Actor, ref: str) -> tuple[releases.Prob
     """
     with acting(wb, actor, "release.verify", subject=ref):
         view = show_release(wb, actor, ref)
+        if view.retired:
+            raise Refused("release.retired", release=view.id)
         problems = (*releases.verify_folder(wb.settings.releases / view.id), *_against_log(wb, view))
         if view.id != ref and (wb.settings.releases / ref).is_dir():
             problems += (releases.Problem("not_erased", ref),)
@@ -189,7 +197,15 @@ def current_release(wb: Workbench) -> Release:
 
 
 def verified_release(wb: Workbench, release_id: str) -> Release:
-    """Return a release by id, verified once by this process; see `current_release`."""
+    """Return a release by id, verified once by this process; see `current_release`.
+
+    Raises `release.retired` where its folder was removed.
+    """
+    if not (wb.settings.releases / release_id).is_dir():
+        with wb.store.read() as connection:
+            state = documents.state(connection, RETIRED, release_id)
+        if state is not None and state.state == "retired":
+            raise Refused("release.retired", release=release_id)
     release = releases.open_release(wb.settings.releases / release_id)
     if release.id not in wb.verified:
         releases.check_sound(release)

@@ -60,6 +60,8 @@ def draw(actor: Actor) -> None:
 
 def _entry(view: ReleaseView) -> Entry:
     note = t("data_entry", day=day(view.loaded_at))
+    if view.retired:
+        return Entry(view.id, view.name, note, badge(t("data_retired"), "plain"))
     return Entry(view.id, view.name, note, badge(t("data_current"), "good") if view.current else None)
 
 
@@ -71,10 +73,9 @@ def _detail(actor: Actor, view: ReleaseView) -> None:
         return
     found = quality.show_quality(workbench(), actor, view.id)
     total = sum(count or 0 for count in view.rows.values())
-    fails = found.by_severity["fatal"] + found.by_severity["convention"]
     show(figures([
         (t("data_persons"), shown(found.persons)), (t("data_rows"), number(total)),
-        (t("data_latest"), _latest(found)), (t("data_fails"), number(fails)),
+        (t("data_latest"), _latest(found)), (t("data_fails"), number(found.summary["failed"])),
     ]))  # fmt: skip
     counts, checks, origin = st.tabs([t("data_counts"), t("data_quality"), t("data_origin")])
     with counts:
