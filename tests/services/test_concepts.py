@@ -98,7 +98,7 @@ def test_only_a_steward_loads_a_vocabulary_and_the_log_says_so(
     assert child.table("measurement").samefile(parent.table("measurement"))
     assert vocabularies.show_release(french, researcher, child.id).changes["parent"] == parent.digest
     entries = [entry for entry in auditing.log(french, officer) if entry.subject == child.id]
-    assert [(entry.verb, entry.outcome) for entry in entries] == [("release.load", "done")]
+    assert [(entry.verb, entry.outcome) for entry in entries] == [("release.check", "done"), ("release.load", "done")]
 
 
 def test_a_cache_that_is_gone_or_cut_is_made_again(wb: Workbench, researcher: Actor) -> None:

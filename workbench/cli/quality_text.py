@@ -30,13 +30,19 @@ def _failures(failures: Sequence[Failure]) -> None:
     if not failures:
         return
     rows = [
-        (_say(f"severity_{each.severity}"), _say(f"check_{each.check.name}"), each.check.place, shown(each.failed),
-         _share(each.share))
+        (_say(f"severity_{each.severity}"), _say(f"check_{each.check.name}"), each.check.place, *_failed(each))
         for each in failures[:FEW]
     ]  # fmt: skip
     table([_say(f"column_{name}") for name in ("severity", "check", "place", "failed", "share")], rows)
     if len(failures) > FEW:
         tell(_say("more", count=number(len(failures) - FEW)))
+
+
+def _failed(failure: Failure) -> tuple[str, str]:
+    """Return the rows that fail and their share; a table or a column that lacks has none."""
+    from workbench.services.quality import LACKING  # noqa: PLC0415 - help needs none of it
+
+    return ("–", "–") if failure.check.name in LACKING else (shown(failure.failed), _share(failure.share))
 
 
 def _changes(view: QualityView) -> None:

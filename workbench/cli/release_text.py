@@ -22,12 +22,17 @@ def show(view: ReleaseView) -> None:
     tell(words("release", id=view.id, name=view.name, digest=view.digest))
     if view.synthetic:
         tell(words("synthetic"))
-    rows = [(name, number(count)) for name, count in view.rows.items() if count]
+    rows = [(name, counted(count)) for name, count in view.rows.items() if count != 0]
     table((words("table"), words("rows")), rows)
     _set_aside(view)
     for line in (*_left(view), *_notices(view), *_quality(view), *_rules(view)):
         tell(line)
     _changes(view)
+
+
+def counted(value: int | None) -> str:
+    """Return a number of rows or persons as words: None where it is too small to show."""
+    return words("few") if value is None else number(value)
 
 
 def show_vocabulary(made: LoadedVocabulary) -> None:
@@ -48,12 +53,12 @@ def show_vocabulary(made: LoadedVocabulary) -> None:
 def _set_aside(view: ReleaseView) -> None:
     """Print the rows set aside by table, column and reason."""
     found = [
-        (reading["name"], each["column"], say(f"intake.reason_{each['reason']}", language()), number(each["rows"]))
+        (reading["name"], each["column"], say(f"intake.reason_{each['reason']}", language()), counted(each["rows"]))
         for reading in view.intake["tables"]
         for each in reading["reasons"]
     ]
     if found:
-        total = sum(reading["set_aside"] for reading in view.intake["tables"])
+        total = sum(reading["set_aside"] or 0 for reading in view.intake["tables"])
         tell(words("set_aside", count=number(total)))
         table((words("table"), words("column"), words("reason"), words("rows")), found)
 
@@ -68,7 +73,7 @@ def _left(view: ReleaseView) -> Iterator[str]:
 
 def _notices(view: ReleaseView) -> Iterator[str]:
     for notice in view.intake.get("notices", ()):
-        facts = {name: number(value) if isinstance(value, int) else value for name, value in notice.items()}
+        facts = {name: value if isinstance(value, str) else counted(value) for name, value in notice.items()}
         yield say(f"intake.notice_{facts.pop('code')}", language(), **facts)
 
 
@@ -90,7 +95,7 @@ def _rules(view: ReleaseView) -> Iterator[str]:
 def period_rule(view: ReleaseView) -> str:
     """Return the rule of a release's observation periods as words."""
     rule: dict[str, Any] = view.observation_period_rule
-    return words(f"rule_{rule['code']}", count=number(rule["periods"]), days=rule.get("days", 0))
+    return words(f"rule_{rule['code']}", count=counted(rule["periods"]), days=rule.get("days", 0))
 
 
 def counted_by(wb: Workbench, actor: Actor) -> str:
@@ -107,11 +112,11 @@ def _changes(view: ReleaseView) -> None:
         return
     tell(words("changes", parent=view.changes["parent"][:12]))
     rows = [
-        (each["name"], *(number(each[part]) for part in ("before", "after", "added", "removed", "changed")))
+        (each["name"], *(counted(each[part]) for part in ("before", "after", "added", "removed", "changed")))
         for each in view.changes["tables"]
     ]
     heads = ("table", "rows_before", "rows_after", "rows_added", "rows_removed", "rows_changed")
     table([words(head) for head in heads], rows)
-    persons = {name: words("few") if n is None else number(n) for name, n in view.changes["persons"].items()}
+    persons = {name: counted(n) for name, n in view.changes["persons"].items()}
     tell(words("changes_persons", **persons))
     tell(words("changes_concepts", **{name: number(n) for name, n in view.changes["concepts"].items()}))

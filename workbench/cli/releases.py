@@ -47,10 +47,16 @@ def list_(home: Home = None, as_name: As = None, as_json: Json = False) -> None:
         views = releases.list_releases(wb, actor)
     give(as_json, [asdict(view) for view in views])
     if not as_json:
-        rows = [
-            (v.id, v.name, number(v.rows.get("person", 0)), v.loaded_at[:10], "←" if v.current else "") for v in views
-        ]
+        rows = [(v.id, v.name, _persons(v), v.loaded_at[:10], _mark(v)) for v in views]
         table((words("id"), words("name"), words("persons"), words("loaded"), ""), rows)
+
+
+def _mark(view: releases.ReleaseView) -> str:
+    return words("retired") if view.retired else "←" if view.current else ""
+
+
+def _persons(view: releases.ReleaseView) -> str:
+    return release_text.counted(view.rows.get("person", 0))
 
 
 @app.command("show")
@@ -121,6 +127,28 @@ def verify(ref: Ref, home: Home = None, as_name: As = None, as_json: Json = Fals
         for problem in problems:
             tell(f"  {problem.text(language())}")
     return 0 if sound else 1
+
+
+@app.command("retire")
+def retire(
+    ref: Ref,
+    losing: Annotated[
+        bool, typer.Option("--losing-dependents", help="Retire it although something stands on it; the log names that.")
+    ] = False,
+    home: Home = None,
+    as_name: As = None,
+    as_json: Json = False,
+) -> None:
+    """Remove a release's folder. Refused while it is current, in use, or something stands on it, which is named."""
+    from workbench.services import retiring  # noqa: PLC0415 - help needs none of it
+
+    with opened(home, as_name) as (wb, actor):
+        done = retiring.retire_release(wb, actor, ref, losing=losing)
+    give(as_json, {"id": done.release, "digest": done.digest, "state": "retired", **asdict(done)})
+    if not as_json:
+        tell(words("release_retired", id=done.release, megabytes=number(done.freed // 10**6)))
+        for link in done.lost:
+            tell(words("release_lost", kind=words(f"kind_{link.kind}"), id=link.id))
 
 
 def register(root: typer.Typer) -> None:

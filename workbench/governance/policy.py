@@ -25,6 +25,7 @@ ALLOWED: Final[Mapping[str, frozenset[Role]]] = {
     "release.read": _ALL,
     "release.verify": _ALL,
     "release.check": frozenset({_STEWARD}),
+    "release.retire": frozenset({_STEWARD}),
     "concept.read": _ALL,
     "cohort.count": _STUDY,
     "cohort.generate": _STUDY,

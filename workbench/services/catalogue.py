@@ -92,7 +92,7 @@ def _address(view: ReleaseView, given: Mapping[str, Any]) -> str:
 
 
 def _said(view: ReleaseView, given: Mapping[str, Any]) -> dict[str, Any]:
-    persons = shown(view.rows.get("person", 0))
+    persons = shown(view.rows.get("person") or 0)
     texts = {"fr": persons.text_fr, "en": persons.text_en}
     described = {
         lang: say("quality.dcat_description", lang, name=view.name, persons=texts[lang])
@@ -133,8 +133,8 @@ def _rights(view: ReleaseView) -> dict[str, Any]:
 
 def _counts(view: ReleaseView, quality: QualityView | None) -> dict[str, Any]:
     """Return what the release holds, in numbers as people see them; records to the next multiple of 5."""
-    records = sum(entry["rows"] for entry in view.quality["records"])
-    persons = shown(view.rows.get("person", 0)).value
+    records = sum(entry["rows"] or 0 for entry in view.quality["records"])
+    persons = shown(view.rows.get("person") or 0).value
     found: dict[str, Any] = {"healthdcatap:numberOfRecords": _number(BASE * (records // BASE))}
     if persons is not None:
         found["healthdcatap:numberOfUniqueIndividuals"] = _number(persons)

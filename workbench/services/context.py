@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ from workbench.store.store import Store
 
 READS = frozenset({"cohort.read", "extract.read", "model.read", "trace.read", "audit.read", "audit.verify"})
 """The verbs of reading that are logged."""
+
+RETIRED = "release_retired"
+"""The kind of state that says whether a release was retired (`retired`) or came back (`kept`)."""
 
 READ_SECONDS = 3600.0
 """How long the same person's same reading stays one entry."""
@@ -86,6 +90,7 @@ def open_workbench(settings: Settings, *, create: bool = False, demo: bool = Fal
         workbench.seal()
     _mend_current(workbench)
     destroy_revoked(workbench)
+    sweep_retired(workbench)
     _go_on_erasing(workbench)
     if workbench.recovered:
         workbench.seal()
@@ -116,6 +121,22 @@ def _go_on_erasing(wb: Workbench) -> None:
         from workbench.services import erasures  # noqa: PLC0415 - it needs this module, and is slow to import
 
         erasures.go_on(wb)
+
+
+def sweep_retired(wb: Workbench) -> None:
+    """Remove the folders and caches of releases that were retired.
+
+    Also at each opening: a process may have died between the decision and the deed.
+    """
+    with wb.store.read() as connection:
+        retired = [state.id for state in documents.states_of(connection, RETIRED) if state.state == "retired"]
+    for release in retired:
+        for root in (wb.settings.releases, wb.settings.cache):
+            if (root / release).is_dir():
+                aside = root / f".retired-{release}"
+                shutil.rmtree(aside, ignore_errors=True)
+                (root / release).rename(aside)
+            shutil.rmtree(root / f".retired-{release}", ignore_errors=True)
 
 
 def destroy_revoked(wb: Workbench) -> None:

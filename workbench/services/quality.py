@@ -24,6 +24,9 @@ from workbench.services.releases import ReleaseView, list_releases, show_release
 from workbench.store import documents
 
 KIND = "quality"
+LACKING = frozenset({"cdmTable", "cdmField"})
+"""Checks that something is there at all: they fail without any row that fails."""
+
 _ORDER = {"fatal": 0, "convention": 1, "characterization": 2}
 
 
@@ -252,6 +255,6 @@ def _change(each: Change) -> ChangeLine:
 
 
 __all__ = [
-    "LONGEST", "MANY", "AgeLine", "ChangeLine", "Failure", "QualityView", "TopConcept", "UnmappedLine",
+    "LACKING", "LONGEST", "MANY", "AgeLine", "ChangeLine", "Failure", "QualityView", "TopConcept", "UnmappedLine",
     "check_release", "is_checked", "show_quality",
 ]  # fmt: skip

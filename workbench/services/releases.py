@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from workbench.governance import audit
 from workbench.governance.actors import Actor
-from workbench.governance.disclosure import shown
+from workbench.governance.policy import can
 from workbench.intake.changes import changes
 from workbench.intake.omop import Options, name_of
 from workbench.intake.omop import load_omop as build_release
@@ -18,8 +17,9 @@ from workbench.kernel.errors import Refused, Unavailable, UserError
 from workbench.kernel.progress import Progress, part, silent
 from workbench.repository import releases
 from workbench.repository.releases import Release
-from workbench.services.context import Workbench, acting, alone, event, working
+from workbench.services.context import RETIRED, Workbench, acting, alone, event, working
 from workbench.services.erased_releases import ERASED, objecting
+from workbench.services.release_view import ReleaseView, view_of
 from workbench.store import documents, files, making, successors
 from workbench.store.documents import State
 
@@ -38,26 +38,6 @@ __all__ = [
 
 LOADED = 0.85
 """The share of a load after which the release is there and its quality is checked."""
-
-
-@dataclass(frozen=True)
-class ReleaseView:
-    """A release as people see it; `rows` counts each table's rows, `quality`, `intake` and `era_rules` are the
-    manifest's. `changes` says what changed against the release loaded before it (None where it was the first)."""
-
-    id: str
-    digest: str
-    name: str
-    synthetic: bool
-    current: bool
-    loaded_at: str
-    rows: dict[str, int]
-    observation_period_rule: dict[str, Any]
-    quality: dict[str, Any]
-    sources: list[dict[str, Any]]
-    intake: dict[str, Any]
-    era_rules: dict[str, Any]
-    changes: dict[str, Any] | None
 
 
 def load_omop(
@@ -127,6 +107,8 @@ def publish(made: making.Making, before: Release | None, manifest: dict[str, Any
     with made.publish("release", release_id, manifest) as write:
         digest = write.event.after or ""
         documents.set_state(write, State("release", "current", digest, None, "current", None, ""))
+        if documents.state(write.connection, RETIRED, release_id) is not None:  # it is back
+            documents.set_state(write, State(RETIRED, release_id, digest, None, "kept", None, ""))
         if notes is not None:
             documents.put(write, "release_notes", f"not-{short(digest_document(notes))}", notes)
     return release_id
@@ -147,8 +129,13 @@ def list_releases(wb: Workbench, actor: Actor) -> list[ReleaseView]:
             gone = {state.id for state in successors.erased(connection)}
             known = [each for each in documents.every(connection, "release") if each.digest not in gone]
             notes = {note.body["release"]: note.body for note in documents.every(connection, "release_notes")}
+            retired = {state.id for state in documents.states_of(connection, RETIRED) if state.state == "retired"}
         now = releases.pointer(wb.settings.releases)
-        return [_view(document, now, notes.get(document.digest)) for document in known]
+        exact = can(actor, "release.load")
+        return [
+            view_of(document, now, notes.get(document.digest), exact=exact, retired=document.id in retired)
+            for document in known
+        ]
 
 
 def show_release(wb: Workbench, actor: Actor, ref: str) -> ReleaseView:
@@ -169,30 +156,6 @@ def standing_for(wb: Workbench, ref: str) -> str | None:
     return after.id if found and after and after.digest != found.digest else None
 
 
-def _view(document: documents.Document, current: str | None, notes: dict[str, Any] | None) -> ReleaseView:
-    body = document.body
-    return ReleaseView(
-        id=document.id,
-        digest=document.digest,
-        name=body["name"],
-        synthetic=body["synthetic"],
-        current=document.id == current,
-        loaded_at=document.made_at,
-        rows={table["name"]: table["rows"] for table in body["tables"]},
-        observation_period_rule=body["observation_period_rule"],
-        quality=body["quality"],
-        sources=body["sources"],
-        intake=body["intake"],
-        era_rules=body.get("era_rules", {}),
-        changes=None if notes is None else _shown_changes(notes),
-    )
-
-
-def _shown_changes(notes: dict[str, Any]) -> dict[str, Any]:
-    """Return release notes as people see them: numbers of persons are governed (None: too few to show)."""
-    return {**notes, "persons": {name: shown(count).value for name, count in notes["persons"].items()}}
-
-
 def verify_release(wb: Workbench, actor: Actor, ref: str) -> tuple[releases.Problem, ...]:
     """Check every file of a release against its manifest, and the manifest against the log; return what is wrong.
 
@@ -200,6 +163,8 @@ def verify_release(wb: Workbench, actor: Actor, ref: str) -> tuple[releases.Prob
     """
     with acting(wb, actor, "release.verify", subject=ref):
         view = show_release(wb, actor, ref)
+        if view.retired:
+            raise Refused("release.retired", release=view.id)
         problems = (*releases.verify_folder(wb.settings.releases / view.id), *_against_log(wb, view))
         if view.id != ref and (wb.settings.releases / ref).is_dir():
             problems += (releases.Problem("not_erased", ref),)
@@ -232,7 +197,15 @@ def current_release(wb: Workbench) -> Release:
 
 
 def verified_release(wb: Workbench, release_id: str) -> Release:
-    """Return a release by id, verified once by this process; see `current_release`."""
+    """Return a release by id, verified once by this process; see `current_release`.
+
+    Raises `release.retired` where its folder was removed.
+    """
+    if not (wb.settings.releases / release_id).is_dir():
+        with wb.store.read() as connection:
+            state = documents.state(connection, RETIRED, release_id)
+        if state is not None and state.state == "retired":
+            raise Refused("release.retired", release=release_id)
     release = releases.open_release(wb.settings.releases / release_id)
     if release.id not in wb.verified:
         releases.check_sound(release)

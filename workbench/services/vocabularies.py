@@ -74,7 +74,7 @@ def _loaded(view: ReleaseView, manifest: dict[str, Any]) -> LoadedVocabulary:
     return LoadedVocabulary(
         release=view,
         version=manifest["vocabulary"]["version"],
-        concepts=view.rows.get("concept", 0),
+        concepts=view.rows.get("concept") or 0,
         set_aside=[{"table": each["name"], **reason} for each in readings for reason in each["reasons"]],
         unfound=[*gaps["used"], *gaps["inside"]],
     )

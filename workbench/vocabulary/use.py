@@ -8,7 +8,7 @@ costs one operation a row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,8 @@ SCHEMA = pa.schema(
         ("crowd", pa.int64()),
     ]
 )
-"""One row for each concept of each column; `concept_id` is null for the rows without a value, `crowd` where the table's
-rows belong to nobody, or no row of the column has a value."""
+"""One row for each concept of each column; `concept_id` is null for the rows without a value, `crowd` for these and
+where the table's rows belong to nobody."""
 
 
 OWN = 2_000_000_000
@@ -54,27 +54,26 @@ def count_use(connection: Any, tables: Iterable[Used]) -> pa.Table:
     with connection.cursor() as cursor:
         for each in tables:
             rows, filled = footers.filled(each.path)
-            nothing = [name for name in each.columns if filled[name] == 0]
-            parts.append(_nothing(each.table, nothing, rows))
-            some = [name for name in each.columns if name not in nothing]
+            lacking = {name: 0 if count is None else rows - count for name, count in filled.items()}
+            parts.append(_nothing(each.table, {name: lacking[name] for name in each.columns if lacking[name]}))
+            some = {name: lacking[name] > 0 for name in each.columns if lacking[name] < rows}
             if some:
                 parts.append(cursor.sql(_query(each, some).sql("duckdb")).to_arrow_table().cast(SCHEMA))
     keys = [("table_name", "ascending"), ("column_name", "ascending"), ("concept_id", "ascending")]
     return pa.concat_tables(parts).sort_by(keys)
 
 
-def _nothing(table: str, columns: Sequence[str], rows: int) -> pa.Table:
-    """Return the lines of columns without any value."""
-    count = len(columns) if rows else 0
-    none = pa.nulls(count, pa.int64())
-    values = [pa.array([table] * count), pa.array(list(columns)[:count]), none, pa.array([rows] * count), none]
+def _nothing(table: str, lacking: Mapping[str, int]) -> pa.Table:
+    """Return the lines of rows without a value, by column: the files' own statistics count them."""
+    none = pa.nulls(len(lacking), pa.int64())
+    values = [pa.array([table] * len(lacking)), pa.array(list(lacking)), none, pa.array(list(lacking.values())), none]
     return pa.table(values, names=SCHEMA.names).cast(SCHEMA)
 
 
 def classes_of(person: exp.Condition) -> exp.Condition:
     """Return the aggregate of which of the 64 classes of persons occur in a group of rows, as bits."""
     one = exp.Cast(this=exp.Literal.number(1), to=exp.DataType.build("UBIGINT", dialect="duckdb"))
-    place = exp.Mod(this=_call("hash", person), expression=exp.Literal.number(64))
+    place = exp.BitwiseAnd(this=_call("hash", person), expression=exp.Literal.number(63))
     return _call("bit_or", exp.BitwiseLeftShift(this=one, expression=exp.Paren(this=place)))
 
 
@@ -83,16 +82,17 @@ def crowd_of(person: exp.Condition) -> exp.Condition:
     return _call("bit_count", classes_of(person))
 
 
-def _query(used: Used, columns: Sequence[str]) -> exp.Query:
-    """Return one query a table: a group by for each column, which reads that column and the person only."""
-    parts = [_column(used, name) for name in columns]
+def _query(used: Used, columns: Mapping[str, bool]) -> exp.Query:
+    """Return one query a table: a group by for each column, which reads that column and the person only. `columns`:
+    name → whether rows without a value are counted already."""
+    parts = [_column(used, name, known=known) for name, known in columns.items()]
     result: exp.Query = parts[0]
     for part in parts[1:]:
         result = exp.Union(this=result, expression=part, distinct=False)
     return result
 
 
-def _column(used: Used, name: str) -> exp.Select:
+def _column(used: Used, name: str, *, known: bool) -> exp.Select:
     value = exp.column(exp.to_identifier(name, quoted=True))
     person = exp.column(exp.to_identifier("person_id", quoted=True))
     nobody = exp.Cast(this=exp.Null(), to=exp.DataType.build("BIGINT", dialect="duckdb"))
@@ -105,7 +105,8 @@ def _column(used: Used, name: str) -> exp.Select:
     }
     source = exp.Table(this=_call("read_parquet", exp.Literal.string(str(used.path))))
     selected = [exp.Alias(this=node, alias=exp.to_identifier(key)) for key, node in columns.items()]
-    return exp.Select(expressions=selected).from_(source, copy=False).group_by(value, copy=False)
+    query = exp.Select(expressions=selected).from_(source, copy=False).group_by(value, copy=False)
+    return query.where(exp.Not(this=exp.Is(this=value, expression=exp.Null())), copy=False) if known else query
 
 
 def _call(name: str, *arguments: exp.Condition) -> exp.Condition:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from workbench.engines import footers
-from workbench.intake.nodes import Node, call, column, render, scan, select
+from workbench.intake.nodes import Node, call, column, not_null, render, scan, select
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,10 @@ class Data:
     def has(self, table: str, *columns: str) -> bool:
         """Answer whether the table has rows, and a value in each of these columns."""
         return bool(self.rows.get(table)) and all(self.filled.get((table, each)) for each in columns)
+
+    def there(self, table: str, column_name: str) -> Node | None:
+        """Return the test that a column has a value, None where every row of the table has one: it is not free."""
+        return None if self.filled[table, column_name] == self.rows[table] else not_null(column(column_name))
 
     def scan(self, table: str, alias: str | None = None) -> exp.Table:
         """Return a table to select from."""

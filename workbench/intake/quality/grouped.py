@@ -46,12 +46,12 @@ def _repeated(data: Data, table: str, key: str) -> int:
         bucket, bits = _bits(column(key))
         many = select(
             named(bucket, "bucket"), named(bits, "bits"), named(call("count"), "n"),
-            source=data.scan(table), where=not_null(column(key)), group=bucket,
+            source=data.scan(table), where=data.there(table, key), group=bucket,
         )  # fmt: skip
         doubt = exp.GT(this=column("n"), expression=call("bit_count", column("bits")))
         if not data.numbers(select(call("count"), source=many, where=doubt))[0]:
             return 0
-    there = not_null(column(key))
+    there = data.there(table, key)
     counted = select(named(call("count"), "n"), source=data.scan(table), where=there, group=column(key))
     again = exp.GT(this=column("n"), expression=number(1))
     return data.numbers(select(call("sum", column("n")), source=counted, where=again))[0]
@@ -89,8 +89,8 @@ _FALSE = exp.Boolean(this=False)
 
 def _persons_of(data: Data, table: str, where: Node | None = None) -> exp.Select:
     bucket, bits = _bits(column("person_id"))
-    there = not_null(column("person_id"))
-    tests = both(there, where) if where is not None else there
+    there = data.there(table, "person_id")
+    tests = both(there, where) if there is not None and where is not None else there or where
     return select(named(bucket, "bucket"), named(bits, "bits"), source=data.scan(table), where=tests, group=bucket)
 
 

@@ -148,7 +148,7 @@ def _lost(data: Data, checks: Sequence[Check], table: str, key: str) -> dict[int
             named(number(place), "place"),
             named(column(str(check.column)), "value"),
             source=data.scan(check.table),
-            where=not_null(column(str(check.column))),
+            where=data.there(check.table, str(check.column)),
         )
         for place, check in enumerate(checks)
     ]
@@ -219,7 +219,7 @@ def _outside(data: Data, parts: Sequence[_Visited], repeated: bool) -> exp.Selec
             named(column(part.column), "visit"),
             named(cast(column(str(part.within.column)) if part.within else exp.Null(), "DATE"), "day"),
             source=data.scan(part.table),
-            where=not_null(column(part.column)),
+            where=data.there(part.table, part.column),
         )
         for place, part in enumerate(parts)
     ]

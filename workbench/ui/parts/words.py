@@ -62,6 +62,11 @@ def shown(value: Shown | None) -> str:
     return value.text_fr if lang() == "fr" else value.text_en
 
 
+def counted(value: int | None) -> str:
+    """Return a number that was governed already, or that it is hidden (None)."""
+    return t("hidden") if value is None else number(value)
+
+
 def cell(value: Shown | None) -> str:
     """Return a governed number as a table shows it: its caption says that numbers are rounded."""
     if value is None:

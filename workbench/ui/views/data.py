@@ -32,11 +32,11 @@ from workbench.ui.parts.markup import (
     whole_digest,
 )
 from workbench.ui.parts.shell import empty
-from workbench.ui.parts.words import cell, day, decimal, number, shown
+from workbench.ui.parts.words import cell, counted, day, decimal, number, shown
 from workbench.ui.state import lang, t, workbench
 
 SLOT = "data_job"
-YEARS = 12
+YEARS = 10
 FEW = 40
 TONES = {"fatal": "bad", "convention": "wait", "characterization": "plain"}
 
@@ -60,6 +60,8 @@ def draw(actor: Actor) -> None:
 
 def _entry(view: ReleaseView) -> Entry:
     note = t("data_entry", day=day(view.loaded_at))
+    if view.retired:
+        return Entry(view.id, view.name, note, badge(t("data_retired"), "plain"))
     return Entry(view.id, view.name, note, badge(t("data_current"), "good") if view.current else None)
 
 
@@ -70,11 +72,10 @@ def _detail(actor: Actor, view: ReleaseView) -> None:
         _unchecked(actor, view)
         return
     found = quality.show_quality(workbench(), actor, view.id)
-    total = sum(view.rows.values())
-    fails = found.by_severity["fatal"] + found.by_severity["convention"]
+    total = sum(count or 0 for count in view.rows.values())
     show(figures([
         (t("data_persons"), shown(found.persons)), (t("data_rows"), number(total)),
-        (t("data_latest"), _latest(found)), (t("data_fails"), number(fails)),
+        (t("data_latest"), _latest(found)), (t("data_fails"), number(found.summary["failed"])),
     ]))  # fmt: skip
     counts, checks, origin = st.tabs([t("data_counts"), t("data_quality"), t("data_origin")])
     with counts:
@@ -85,6 +86,7 @@ def _detail(actor: Actor, view: ReleaseView) -> None:
         _quality(found)
     with origin:
         _tables(view)
+        _notes(view)
         _origin(actor, view)
 
 
@@ -105,6 +107,9 @@ def _latest(found: QualityView) -> str:
 def _by_year(found: QualityView) -> None:
     years = sorted({year for series in found.years.values() for year, n in series.items() if n.value})[-YEARS:]
     show(heading(t("data_by_year")))
+    if not years:
+        show(paragraph(t("data_by_year_none"), "wb-quiet"))
+        return
     rows = [[tag("code", name), *(_cell(series.get(year)) for year in years)] for name, series in found.years.items()]
     numeric = range(1, len(years) + 1)
     show(table([t("data_table"), *years], rows, t("data_rounded"), numeric=list(numeric)))
@@ -117,6 +122,9 @@ def _by_year(found: QualityView) -> None:
 
 def _who(found: QualityView) -> None:
     show(heading(t("data_who")))
+    if not found.ages:
+        show(paragraph(t("data_who_none"), "wb-quiet"))
+        return
     sexes = sorted({line.sex for line in found.ages})
     bands = sorted({(line.start, line.end) for line in found.ages})
     by = {(line.sex, line.start): line.persons for line in found.ages}
@@ -161,7 +169,8 @@ def _quality(found: QualityView) -> None:
     for severity in TONES:
         mine = [failure for failure in found.failures if failure.severity == severity]
         if mine:
-            show(heading(_word("severity", severity)), paragraph(t(f"data_severity_{severity}"), "wb-quiet"))
+            show(heading(_word("severity", severity).capitalize()))
+            show(paragraph(t(f"data_severity_{severity}"), "wb-quiet"))
             show(_failures(mine))
     unmapped = [each for each in found.unmapped if each.share]
     if unmapped:
@@ -173,13 +182,17 @@ def _quality(found: QualityView) -> None:
 
 
 def _failures(failures: Sequence[Failure]) -> Html:
-    rows = [
-        [_word("check", each.check.name), tag("code", each.check.place), cell(each.failed), _percent(each.share)]
-        for each in failures[:FEW]
-    ]
+    rows = [[_word("check", each.check.name), tag("code", each.check.place), *_failed(each)] for each in failures[:FEW]]
     more = t("data_more", count=number(len(failures) - FEW)) if len(failures) > FEW else t("data_rounded")
     headings = [t("data_what"), t("data_where"), t("data_fail"), t("data_share")]
     return table(headings, rows, more, numeric=[2, 3])
+
+
+def _failed(failure: Failure) -> list[str]:
+    """Return the rows that fail and their share; a table or a column that lacks has none."""
+    if failure.check.name in quality.LACKING:
+        return ["–", "–"]
+    return [cell(failure.failed), _percent(failure.share)]
 
 
 def _changes(found: QualityView) -> None:
@@ -190,7 +203,7 @@ def _changes(found: QualityView) -> None:
         show(paragraph(t("data_changes_none"), "wb-quiet"))
         return
     rows = [[_word("change", each.kind), _place(each), *_sides(each)] for each in found.changes[:FEW]]
-    headings = [t("data_what"), t("data_where"), t("data_before"), t("data_now")]
+    headings = [t("data_change"), t("data_where"), t("data_before"), t("data_now")]
     show(table(headings, rows, t("data_rounded"), numeric=[2, 3]))
 
 
@@ -207,9 +220,28 @@ def _sides(change: ChangeLine) -> list[str]:
 
 
 def _tables(view: ReleaseView) -> None:
-    rows = [[tag("code", name), number(count)] for name, count in view.rows.items() if count]
+    rows = [[tag("code", name), counted(count)] for name, count in view.rows.items() if count != 0]
     listed = table([t("data_table"), t("data_rows")], rows, t("data_tables_caption"), numeric=[1])
     show(heading(t("data_tables")), listed)
+
+
+def _notes(view: ReleaseView) -> None:
+    """Show which rows came, went and changed since the release before."""
+    if view.changes is None:
+        return
+    parts = ("added", "removed", "changed")
+    rows = [
+        [tag("code", each["name"]), *(counted(each[part]) for part in parts)]
+        for each in view.changes["tables"]
+        if any(each[part] != 0 for part in parts)
+    ]
+    show(heading(t("data_notes", parent=view.changes["parent"][:12])))
+    headings = [t("data_table"), *(t(f"data_{part}") for part in parts)]
+    show(
+        table(headings, rows, t("data_tables_caption"), numeric=[1, 2, 3])
+        if rows
+        else paragraph(t("data_notes_none"), "wb-quiet")
+    )
 
 
 def _origin(actor: Actor, view: ReleaseView) -> None:
@@ -247,7 +279,8 @@ def _bar(value: Shown, widest: int) -> Html:
 
 
 def _cell(value: Shown | None) -> str:
-    return cell(value)
+    """Return a number as narrow as a table of years needs it."""
+    return cell(value) if value is None or value.value is not None else say("quality.hidden", lang())
 
 
 def _percent(share: float | None) -> str:

@@ -29,7 +29,7 @@ from workbench.ui.parts.markup import (
     tag,
 )
 from workbench.ui.parts.shell import empty, my_studies
-from workbench.ui.parts.words import cell, moment, named, number, person, shown, state_badge
+from workbench.ui.parts.words import cell, counted, moment, named, number, person, shown, state_badge
 from workbench.ui.state import href, lang, t, workbench
 
 
@@ -130,8 +130,8 @@ def _data(actor: Actor) -> None:
         show(paragraph(t("home_synthetic"), "wb-note"))
     summary = now.quality.get("summary", {})
     numbers = [
-        (t("home_persons"), shown(as_shown(now.rows.get("person", 0)))),
-        (t("home_records"), number(sum(record["rows"] for record in now.quality.get("records", [])))),
+        (t("home_persons"), shown(as_shown(now.rows.get("person") or 0))),
+        (t("home_records"), number(sum(record["rows"] or 0 for record in now.quality.get("records", [])))),
         (t("home_checks"), f"{summary.get('passed', 0)} / {summary.get('passed', 0) + summary.get('failed', 0)}"),
     ]
     show(figures(numbers), _records(now))
@@ -151,9 +151,9 @@ def _data(actor: Actor) -> None:
 
 def _records(now: ReleaseView) -> Html:
     rows = [
-        (named("table", record["table"]), number(record["rows"]), cell(as_shown(record["persons"])))
-        for record in sorted(now.quality.get("records", []), key=lambda record: -record["rows"])
-        if record["rows"]
+        (named("table", record["table"]), counted(record["rows"]), cell(as_shown(record["persons"] or 0)))
+        for record in sorted(now.quality.get("records", []), key=lambda record: -(record["rows"] or 0))
+        if record["rows"] != 0
     ]
     return table([t("domain"), t("records"), t("persons")], rows, t("home_records_caption"), {1, 2})
 
@@ -170,10 +170,10 @@ def _quality(now: ReleaseView) -> None:
         (
             tag("code", f"{check['table']}.{check['column']}"),
             named("check", check["check"]),
-            number(check["failed"]),
-            number(check["rows"]),
+            counted(check["failed"]),
+            counted(check["rows"]),
         )
-        for check in sorted(failed, key=lambda check: -check["failed"] / check["rows"])
+        for check in sorted(failed, key=lambda check: -(check["failed"] or 0) / (check["rows"] or 1))
     ]
     headings = [t("column"), t("check"), t("check_failed"), t("check_rows")]
     with st.expander(t("home_quality_each")):
