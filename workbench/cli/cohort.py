@@ -216,13 +216,14 @@ def describe(
 def sql(
     files: Files,
     dialect: Annotated[str, typer.Option("--dialect", help="duckdb, postgres or spark.")] = "duckdb",
+    schema: Annotated[str, typer.Option("--schema", help="Where the OMOP tables are; else main (DuckDB) or cdm.")] = "",
     as_json: Json = False,
     home: Home = None,  # noqa: ARG001 - every verb takes --home
 ) -> int:
     """Print each definition as SQL that runs as it is."""
     known = reading.dialect(dialect)
     batch = Batch(files)
-    texts = batch.each(lambda definition: reading.sql(definition, known))
+    texts = batch.each(lambda definition: reading.sql(definition, known, schema))
     give(as_json, texts, *texts.values())
     return batch.close(as_json)
 

@@ -94,9 +94,10 @@ def dialect(name: str) -> str:
     return DIALECTS[name]
 
 
-def sql(definition: Definition, name: str) -> str:
-    """Return a definition as SQL of a dialect; raises as `dialect`."""
-    return texts.sql(definition, dialect(name))
+def sql(definition: Definition, name: str, schema: str = "") -> str:
+    """Return a definition as SQL of a dialect, its OMOP tables in `schema` (else where the dialect's databases have
+    them); raises as `dialect`."""
+    return texts.sql(definition, dialect(name), schema)
 
 
 def diff(before: Definition, after: Definition, lang: Lang) -> list[str]:
