@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cohorts.check_cases import CASES, USED, Case, entry, item, items, made, match, rule, rules
+from tests.cohorts.check_cases import CASES, OTHER, USED, Case, entry, item, items, made, match, rule, rules
 from tests.cohorts.conftest import BLEED, concept_set
 from workbench.cohorts.check import check
 from workbench.cohorts.check_data import check_data
@@ -23,6 +23,7 @@ from workbench.kernel.text import LANGS, catalogue
 TODAY = date(2030, 1, 1)
 DATA_CODES = {
     "concept_unknown", "set_resolves_nothing", "set_without_events", "exclusion_idle", "observation_unreachable",
+    "table_missing", "column_missing",
 }  # fmt: skip
 PREFIX = "cohort.check_"
 
@@ -132,6 +133,35 @@ def test_without_leave_nothing_is_told_of_persons(data: DuckDBEngine) -> None:
     codes = {code for code, _ in found(data, change, events=False)}
     assert not codes & {"set_without_events", "observation_unreachable"}
     assert "domain_wrong" in codes
+
+
+def test_each_table_and_column_that_the_data_lack_is_named_once(patients: dict[str, Path]) -> None:
+    kept = {name: path for name, path in patients.items() if name not in ("condition_occurrence", "concept_ancestor")}
+    with DuckDBEngine.over_parquet({**kept, "condition_occurrence": patients["condition_era"]}, threads=2) as engine:
+        questions = check_data(engine, made(items(item(192671))), events=True, today=TODAY)
+    named = [(q.code, q.path, q.facts.get("column") or q.facts["table"]) for q in questions if "table" in q.facts]
+    place = ENTRY.removesuffix(".CodesetId")
+    assert ("column_missing", place, "condition_start_date") in named
+    assert ("table_missing", place, "concept_ancestor") in named
+    assert len(named) == len(set(named))
+    assert all("{" not in question.text(lang) for question in questions for lang in LANGS)
+
+
+def test_how_much_is_observed_is_said_in_words() -> None:
+    def told(days: int, count: int) -> list[str]:
+        change = rules(rule(match(OTHER, -365, -1, 1 if count else 0, count)), USED)
+        questions = check(made({**change, "ObservationWindow": {"PriorDays": days}}), today=TODAY)
+        return [q.text(lang) for q in questions if q.code == "window_unobserved" for lang in LANGS]
+
+    assert told(0, 0)[0].startswith("L’absence est cherchée sur 365 jours avant l’entrée, mais aucun suivi n’est exigé")
+    assert "the observation required is only 1 day:" in told(1, 0)[1]
+    assert told(0, 2)[1].startswith("At most 2 events are allowed over 365 days before entry")
+
+
+def test_a_name_over_several_lines_is_said_on_one() -> None:
+    sets = [concept_set(0, 1), {**concept_set(1, 2), "name": "\n\nHepatic  failure \n"}]
+    questions = check(made({"ConceptSets": sets}), today=TODAY)
+    assert [q.facts["name"] for q in questions if q.code == "set_unused"] == ["Hepatic failure"]
 
 
 def test_every_shipped_definition_fits_the_simulated_patients(data: DuckDBEngine) -> None:

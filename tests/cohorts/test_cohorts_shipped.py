@@ -33,12 +33,10 @@ PERSONS = {
 
 
 def database(patients: dict[str, Path], path: Path) -> duckdb.DuckDBPyConnection:
-    """GiBleed as a DuckDB file, with its tables in `main` and again as views in `cdm`."""
+    """GiBleed as a DuckDB file, with its tables in `main`."""
     connection = duckdb.connect(str(path))
-    connection.execute("CREATE SCHEMA cdm").fetchall()
     for name, file in patients.items():
         connection.execute(f"CREATE TABLE {name} AS FROM '{file}'").fetchall()
-        connection.execute(f"CREATE VIEW cdm.{name} AS FROM main.{name}").fetchall()
     return connection
 
 
@@ -113,6 +111,27 @@ def test_exported_sql_runs_as_it_is(patients: dict[str, Path], tmp_path: Path, n
     with database(patients, tmp_path / "own.duckdb") as connection:
         rows = connection.execute(sql(read_definition(shipped()[name]), "duckdb")).fetchall()
     assert len({person for person, _, _ in rows}) == PERSONS[name]
+
+
+def test_exported_sql_reads_dates_with_a_time_of_day_in_any_schema(patients: dict[str, Path], tmp_path: Path) -> None:
+    definition = read_definition(shipped()["celecoxib_without_prior_gi_bleed"])
+    with database(patients, tmp_path / "own.duckdb") as connection:
+        plain = connection.execute(sql(definition, "duckdb")).fetchall()
+    with database(patients, tmp_path / "timed.duckdb") as connection:
+        connection.execute('CREATE SCHEMA "hôpital 2"').fetchall()
+        for name in patients:
+            dates = [
+                column
+                for column, kind, *_ in connection.execute(f"DESCRIBE {name}").fetchall()
+                if kind == "DATE" and column.endswith("_date")
+            ]
+            timed = ", ".join(f"CAST({column} AS TIMESTAMP) AS {column}" for column in dates)
+            chosen = f"* REPLACE ({timed})" if dates else "*"
+            connection.execute(f'CREATE TABLE "hôpital 2".{name} AS SELECT {chosen} FROM {name}').fetchall()
+            connection.execute(f"DROP TABLE {name}").fetchall()
+        timed_rows = connection.execute(sql(definition, "duckdb", "hôpital 2")).fetchall()
+    assert plain
+    assert sorted(timed_rows) == sorted(plain)
 
 
 @pytest.mark.parametrize("dialect", ["duckdb", "postgres", "spark"])

@@ -200,16 +200,15 @@ def test_the_sample_covers_every_criteria_type(shared: Path) -> None:
 
 
 def _exported(databases: Databases, name: str, kind: str, folder: Path) -> list[tuple[int, date, date]]:
-    """Run a shipped definition's exported SQL as it is, where the OMOP tables are in a schema `cdm`."""
+    """Run a shipped definition's exported SQL as it is, where the OMOP tables are in `main` (DuckDB) or in `cdm`."""
     text = sql(read_definition(shipped()[name]), kind)
     if kind == "postgres":
         return _by_psql(databases, text, folder)
     tables = databases.tables("cdm")
     if kind == "duckdb":
         with duckdb.connect() as connection:
-            connection.execute("CREATE SCHEMA cdm")
             for table, path in tables.items():
-                connection.execute(f"CREATE VIEW cdm.\"{table}\" AS FROM '{path}'")
+                connection.execute(f"CREATE VIEW \"{table}\" AS FROM '{path}'")
             return connection.execute(text).fetchall()
     with SparkEngine.over_parquet({}) as engine:
         spark = engine._session

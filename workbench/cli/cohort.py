@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workbench.cli.batch import Batch
 from workbench.cli.common import (
     As,
     Home,
@@ -26,6 +27,7 @@ from workbench.cli.common import (
 from workbench.cli.release_text import counted_by
 from workbench.cohorts.attrition import AttritionRow
 from workbench.cohorts.circe import Definition
+from workbench.kernel.errors import UserError
 from workbench.kernel.progress import Progress, silent
 from workbench.kernel.text import Lang
 from workbench.services import own_data, reading
@@ -55,20 +57,18 @@ def generate(
     as_json: Json = False,
 ) -> int:
     """Generate definitions, all in one batch: in the home, or (--database --out) on your own data."""
-    definitions, unreadable = reading.read_batch(files)
     if database is not None:
-        return _generate_own(database, engine, out, definitions, unreadable, as_json)
-    for error in unreadable.values():
-        raise error
+        return _generate_own(database, engine, out, *reading.read_batch(files), as_json)
+    batch = Batch(files)
     with progress_bar(words("generating")) as progress:
-        views, rule = _in_home(home, as_name, definitions, progress)
+        views, rule = _in_home(home, as_name, batch.definitions, progress)
     made = [{"id": v.id, "digest": v.digest, "state": "generated", **asdict(v)} for v in views]
     give(as_json, made)
     if not as_json:
         for view in views:
             show(view)
         tell(f"\n{rule}")
-    return 0
+    return batch.close(as_json)
 
 
 def _in_home(
@@ -80,15 +80,13 @@ def _in_home(
         return cohorts.generate(wb, actor, definitions, progress), counted_by(wb, actor)
 
 
-def _counted_in_home(
-    home: Path | None, as_name: str | None, definitions: dict[str, Definition]
-) -> tuple[dict[str, tuple[Step, ...]], str]:
+def _counted_in_home(home: Path | None, as_name: str | None, batch: Batch) -> tuple[dict[str, tuple[Step, ...]], str]:
     from workbench.services.counting import LiveCounter  # noqa: PLC0415 - one's own data needs no store
 
     with opened(home, as_name) as (wb, actor):
         counter = LiveCounter(wb)
         try:
-            steps = {name: counter.count(actor, definition) for name, definition in definitions.items()}
+            steps = batch.each(lambda definition: counter.count(actor, definition))
         finally:
             counter.close()
         return steps, counted_by(wb, actor)
@@ -106,14 +104,17 @@ def _generate_own(
         finally:
             opened_engine.close()
     failed = {**unreadable, **made.failed}
-    report = {name: {"error": error.code, "text": str(error.text(language()))} for name, error in failed.items()}
-    give(as_json, {"id": str(out), "state": "partial" if failed else "done", "persons": made.persons, "failed": report})
+    state = "partial" if failed else "done"
+    give(as_json, {"id": str(out), "state": state, "persons": made.persons, "failed": _report(failed)})
     if not as_json:
         table((words("cohort"), words("persons"), words("events")), _counts(made))
         for name, error in failed.items():
-            tell(f"{name}:")
-            complain(error, False)
+            complain(error, False, name)
     return 1 if failed else 0
+
+
+def _report(failed: Mapping[str, UserError]) -> dict[str, dict[str, str]]:
+    return {name: {"error": error.code, "text": str(error.text(language()))} for name, error in failed.items()}
 
 
 def _counts(made: own_data.OwnRows) -> list[tuple[str, str, str]]:
@@ -126,51 +127,56 @@ def count(
     home: Home = None, as_name: As = None, as_json: Json = False,
 ) -> int:  # fmt: skip
     """Count the persons and events of definitions: governed in the home, exact on your own --database."""
-    definitions = reading.read_files(files)
-    if database is None:
-        steps, rule = _counted_in_home(home, as_name, definitions)
-        digests = {name: definition.digest for name, definition in definitions.items()}
-        last = {name: rows[-1] for name, rows in steps.items()}
-        counted = [
-            {"id": name, "digest": digests[name], "state": "counted", "persons": row.persons.value}
-            for name, row in last.items()
-        ]
-        give(as_json, counted)
-        if not as_json:
-            rows = [(name, shown(row.persons), shown(row.events)) for name, row in last.items()]
-            table((words("cohort"), words("persons"), words("events")), rows)
-            tell(rule)
-        return 0
+    batch = Batch(files)
+    if database is not None:
+        return _count_own(database, engine, batch, as_json)
+    steps, rule = _counted_in_home(home, as_name, batch)
+    last = {name: rows[-1] for name, rows in steps.items()}
+    counted = [
+        {"id": name, "digest": batch.definitions[name].digest, "state": "counted", "persons": row.persons.value}
+        for name, row in last.items()
+    ]
+    give(as_json, counted)
+    if not as_json:
+        rows = [(name, shown(row.persons), shown(row.events)) for name, row in last.items()]
+        table((words("cohort"), words("persons"), words("events")), rows)
+        tell(rule)
+    return batch.close(as_json)
+
+
+def _count_own(database: str, engine: str, batch: Batch, as_json: bool) -> int:
     opened_engine = own_data.own_engine(database, engine)
     try:
-        made = own_data.count_own(opened_engine, definitions)
+        made = own_data.count_own(opened_engine, batch.definitions)
     finally:
         opened_engine.close()
-    give(as_json, {"persons": made.persons, "events": made.events, "failed": sorted(made.failed)})
-    if not as_json:
-        table((words("cohort"), words("persons"), words("events")), _counts(made))
-    return 1 if made.failed else 0
+    batch.add(made.failed)
+    give(as_json, {"persons": made.persons, "events": made.events, "failed": _report(batch.failed)})
+    if as_json:
+        return 1 if batch.failed else 0
+    table((words("cohort"), words("persons"), words("events")), _counts(made))
+    return batch.close(as_json)
 
 
 @app.command("attrition")
 def attrition(
     files: Files, database: Database = None, engine: Engine = "duckdb",
     home: Home = None, as_name: As = None, as_json: Json = False,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
     """Show who is lost at each step, in persons and events, and who would be in without each rule."""
-    definitions = reading.read_files(files)
+    batch = Batch(files)
     if database is None:
-        governed, rule = _counted_in_home(home, as_name, definitions)
+        governed, rule = _counted_in_home(home, as_name, batch)
         give(as_json, {name: [asdict(step) for step in rows] for name, rows in governed.items()})
         if not as_json:
             for name, rows in governed.items():
                 tell(f"\n{name}")
                 _governed(rows)
             tell(f"\n{rule}")
-        return
+        return batch.close(as_json)
     opened_engine = own_data.own_engine(database, engine)
     try:
-        steps = {name: own_data.attrition_own(opened_engine, one) for name, one in definitions.items()}
+        steps = batch.each(lambda definition: own_data.attrition_own(opened_engine, definition))
     finally:
         opened_engine.close()
     give(as_json, {name: [asdict(step) for step in rows] for name, rows in steps.items()})
@@ -178,6 +184,7 @@ def attrition(
         for name, rows in steps.items():
             tell(f"\n{name}")
             _exact(rows)
+    return batch.close(as_json)
 
 
 def _exact(rows: list[AttritionRow]) -> None:
@@ -196,23 +203,29 @@ def describe(
     lang: Annotated[str, typer.Option("--lang", help="fr or en.")] = "",
     as_json: Json = False,
     home: Home = None,  # noqa: ARG001 - every verb takes --home
-) -> None:
+) -> int:
     """Say each definition in one sentence."""
     chosen: Lang = reading.language(lang) if lang else language()
-    sentences = {name: reading.describe(one, chosen) for name, one in reading.read_files(files).items()}
+    batch = Batch(files)
+    sentences = batch.each(lambda definition: reading.describe(definition, chosen))
     give(as_json, sentences, *(f"{name}: {text}" for name, text in sentences.items()))
+    return batch.close(as_json)
 
 
 @app.command("sql")
 def sql(
     files: Files,
     dialect: Annotated[str, typer.Option("--dialect", help="duckdb, postgres or spark.")] = "duckdb",
+    schema: Annotated[str, typer.Option("--schema", help="Where the OMOP tables are; else main (DuckDB) or cdm.")] = "",
     as_json: Json = False,
     home: Home = None,  # noqa: ARG001 - every verb takes --home
-) -> None:
+) -> int:
     """Print each definition as SQL that runs as it is."""
-    texts = {name: reading.sql(one, dialect) for name, one in reading.read_files(files).items()}
+    known = reading.dialect(dialect)
+    batch = Batch(files)
+    texts = batch.each(lambda definition: reading.sql(definition, known, schema))
     give(as_json, texts, *texts.values())
+    return batch.close(as_json)
 
 
 @app.command("diff")

@@ -131,11 +131,13 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def complain(error: UserError, as_json: bool) -> int:
-    """Print an error for people (or as JSON) on the error stream and return the exit code."""
+def complain(error: UserError, as_json: bool, name: str = "") -> int:
+    """Print an error (of the definition `name`, where there are many) for people or as JSON on the error stream;
+    return the exit code."""
     text = error.text(language())
     if as_json:
         found = {"error": error.code, "what": text.what, "not_done": text.not_done, "do": text.do}
+        found |= {"definition": name} if name else {}
         sys.stderr.write(json.dumps(found, ensure_ascii=False) + "\n")
         return error.exit_code
     lines: tuple[tuple[str, Literal["bold", "dim", ""]], ...] = (
@@ -144,6 +146,8 @@ def complain(error: UserError, as_json: bool) -> int:
         (text.do, ""),
         (f"[{text.reference}]", "dim"),
     )
+    if name:
+        say_aside(f"{name}:")
     for line, style in lines:
         say_aside(line, style)
     return error.exit_code

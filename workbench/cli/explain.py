@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workbench.cli.batch import Batch
 from workbench.cli.cohort import Database, Engine, Files, app
 from workbench.cli.common import As, Home, Json, give, language, opened, tell, words
 from workbench.kernel.text import Lang
@@ -15,7 +16,6 @@ from workbench.services import own_data, reading
 
 if TYPE_CHECKING:
     from workbench.cohorts.check_reading import Question
-    from workbench.cohorts.circe import Definition
     from workbench.cohorts.why_words import Explanation
 
 Language = Annotated[str, typer.Option("--lang", help="fr or en.")]
@@ -37,7 +37,8 @@ def check(
     as_json: Json = False,
 ) -> int:
     """Name what a careful reader would question, and what is worth knowing; exit 1 where there is a question."""
-    found = _questions(reading.read_files(files), database, engine, (home, as_name) if release else None)
+    batch = Batch(files)
+    found = _questions(batch, database, engine, (home, as_name) if release else None)
     lang = language()
     report = {
         name: [{"path": q.path, "code": q.code, "level": q.level, "text": q.text(lang)} for q in questions]
@@ -51,25 +52,26 @@ def check(
                 tell(words(f"check_{question.level}", name=name, path=question.path, text=question.text(lang)))
             if not questions:
                 tell(f"{name}: {words('nothing_to_question')}")
-    return 1 if asked else 0
+    failed = batch.close(as_json)
+    return 1 if asked else failed
 
 
 def _questions(
-    definitions: dict[str, Definition], database: str | None, engine: str, place: tuple[Path | None, str | None] | None
+    batch: Batch, database: str | None, engine: str, place: tuple[Path | None, str | None] | None
 ) -> dict[str, list[Question]]:
     """Ask the document alone, one's own data, or the vocabulary of a home's current release."""
     if database is not None:
         opened_engine = own_data.own_engine(database, engine)
         try:
-            return {name: own_data.check_own(opened_engine, one) for name, one in definitions.items()}
+            return batch.each(lambda definition: own_data.check_own(opened_engine, definition))
         finally:
             opened_engine.close()
     if place is not None:
         from workbench.services import cohorts  # noqa: PLC0415 - needs a store, for --release only
 
         with opened(*place) as (wb, actor):
-            return cohorts.check_here(wb, actor, definitions)
-    return {name: reading.check(one) for name, one in definitions.items()}
+            return cohorts.check_here(wb, actor, batch.definitions)
+    return batch.each(reading.check)
 
 
 @app.command("why")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from workbench.cli.batch import Batch
 from workbench.cli.cohort import Engine, Files, app
 from workbench.cli.common import Json, give, number, progress_bar, read_json, table, tell, words
 from workbench.services import own_data, reading
@@ -24,20 +25,20 @@ OwnDatabase = Annotated[
 
 
 @app.command("inclusion")
-def inclusion(files: Files, database: OwnDatabase, engine: Engine = "duckdb", as_json: Json = False) -> None:
+def inclusion(files: Files, database: OwnDatabase, engine: Engine = "duckdb", as_json: Json = False) -> int:
     """Count who meets which combination of the inclusion rules, as ATLAS does, on your own data."""
-    definitions = reading.read_files(files)
+    batch = Batch(files)
     opened = own_data.own_engine(database, engine)
     try:
-        found = {name: own_data.inclusion_own(opened, one) for name, one in definitions.items()}
+        found = batch.each(lambda definition: own_data.inclusion_own(opened, definition))
     finally:
         opened.close()
     give(as_json, {name: _document(one) for name, one in found.items()})
-    if as_json:
-        return
-    for name, one in found.items():
-        tell(f"\n{name}")
-        _show(one, reading.rule_names(definitions[name]))
+    if not as_json:
+        for name, one in found.items():
+            tell(f"\n{name}")
+            _show(one, reading.rule_names(batch.definitions[name]))
+    return batch.close(as_json)
 
 
 def _document(found: Inclusion) -> dict[str, object]:

@@ -19,6 +19,9 @@ from workbench.cohorts.check_reading import Criterion, Question, Reading
 from workbench.cohorts.check_sets import flags_of, items_of, looks_for_standard, name_of, told
 from workbench.cohorts.circe import Definition
 from workbench.cohorts.document import Part
+from workbench.cohorts.places import places_of
+from workbench.cohorts.plan import Plan
+from workbench.cohorts.requirements import lacking
 from workbench.engines import sql
 from workbench.engines.base import Engine
 from workbench.kernel import clock
@@ -29,25 +32,41 @@ from workbench.vocabulary.resolve import resolve
 _ASKED = "check_concepts"
 _REPLACED = frozenset({"domain_wrong", "domain_partly_wrong", "not_standard", "concept_invalid"})
 """What the document says of its concepts; the vocabulary knows better."""
+_VOCABULARY = frozenset({"concept", "concept_ancestor", "concept_relationship"})
 
 
 def check_data(
     engine: Engine, definition: Definition, *, events: bool = False, today: date | None = None
 ) -> list[Question]:
-    """Return the questions about a definition on an engine's data, in the order of the document.
+    """Return the questions about a definition on an engine's data: what the data lack for it to run, then the others in
+    the order of the document.
 
     `events` asks about persons' rows too. Raises Unavailable or Stopped as engines do.
     """
     day = today or clock.today()
     known = check(definition, today=day)
     reading = Reading.of(definition, day)
-    if reading.plan is None or not engine.columns("concept"):
+    if reading.plan is None:
         return known
+    absent = list(_lacking(reading.plan, engine))
+    if not engine.columns("concept") or any(each.facts["table"] in _VOCABULARY for each in absent):
+        return [*absent, *known]
     asked = _Asked(engine, reading)
     found = [question for question in known if question.code not in _REPLACED]
     found += [*asked.vocabulary(), *(asked.events() if events else ())]
     order = {path: at for at, path in enumerate(dict.fromkeys(question.path for question in [*known, *found]))}
-    return sorted(found, key=lambda question: order[question.path])
+    return absent + sorted(found, key=lambda question: order[question.path])
+
+
+def _lacking(plan: Plan, engine: Engine) -> Iterator[Question]:
+    """Name each table and column once that the definition reads and the data lack, by the first part that reads it."""
+    named: set[tuple[object, object]] = set()
+    for error in lacking(replace(plan, places=places_of(engine)), engine):
+        facts = {key: value for key, value in error.facts.items() if key != "path"}
+        what = (facts["table"], facts.get("column"))
+        if what not in named:
+            named.add(what)
+            yield Question(error.code.partition(".")[2], str(error.facts["path"]), facts)
 
 
 @dataclass

@@ -17,8 +17,8 @@ def items_of(part: Part) -> list[Part]:
 
 
 def name_of(part: Part) -> str:
-    """Return a concept set's name, or its number where it has none."""
-    return str(part.get("name").value or part.get("id").value)
+    """Return a concept set's name on one line, or its number where it has none."""
+    return " ".join(str(part.get("name").value or part.get("id").value).split())
 
 
 def label_of(item: Part) -> str:

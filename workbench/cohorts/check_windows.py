@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from workbench.cohorts.check_reading import LISTS, Question, Reading
+from workbench.cohorts.describe_events import Words
 from workbench.cohorts.document import Part
 from workbench.cohorts.plan import Entry, Match, Window
+from workbench.kernel.text import LANGS, Lang, say
 
 
 def _shapes(reading: Reading) -> Iterator[Question]:
@@ -51,16 +53,32 @@ def _reach(reading: Reading) -> Iterator[Question]:
 
 
 def _unobserved(part: Part, match: Match, window: Window, entry: Entry) -> Iterator[Question]:
-    """Absence over days that need not have been observed."""
-    if match.operator == ">=" or match.beyond_observation:
+    """Absence over days that need not have been observed, or few events over them."""
+    if match.beyond_observation or match.operator == ">=" or (match.operator == "=" and match.count > 0):
         return
     before, after = -(window.low.days or 0), window.high.days or 0
     if entry.prior_days < before < FOREVER:
-        facts = {"days": before, "asked": entry.prior_days}
+        facts = {"what": _wanted(match.count), "days": _days(before), "asked": _asked(entry.prior_days)}
         yield Question("window_unobserved", f"{part.path}.StartWindow", facts)
     elif entry.post_days < after < FOREVER and window.index == "start":
-        facts = {"days": after, "asked": entry.post_days}
+        facts = {"what": _wanted(match.count), "days": _days(after), "asked": _asked(entry.post_days)}
         yield Question("follow_up_unobserved", f"{part.path}.StartWindow", facts)
+
+
+def _days(count: int) -> dict[Lang, str]:
+    return {lang: Words(lang).days(count) for lang in LANGS}
+
+
+def _wanted(count: int) -> dict[Lang, str]:
+    key = "few" if count else "none"
+    return {lang: say(f"cohort.asked_{key}", lang, count=count) for lang in LANGS}
+
+
+def _asked(count: int) -> dict[Lang, str]:
+    """How much observation is required, in both languages."""
+    if count == 0:
+        return {lang: say("cohort.asked_unobserved", lang) for lang in LANGS}
+    return {lang: say("cohort.asked_observed", lang, days=days) for lang, days in _days(count).items()}
 
 
 def _contradict(start: Window, end: Window) -> bool:

@@ -42,7 +42,7 @@ def lower(document: Mapping[str, Any]) -> Plan:
         additional=_group(additional, sets) if additional else None,
         qualified=_limit(root.get("QualifiedLimit")),
         rules=tuple(
-            Rule(rule.get("name").label(), _group(rule.need("expression"), sets))
+            Rule(" ".join(rule.get("name").label().split()), _group(rule.need("expression"), sets))
             for rule in root.get("InclusionRules").each()
         ),
         limit=_limit(root.get("ExpressionLimit")),

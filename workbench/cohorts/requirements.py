@@ -16,13 +16,20 @@ from workbench.vocabulary.concept_sets import ConceptSet, needs
 
 def check_tables(plan: Plan, engine: Engine) -> None:
     """Raise InvalidInput with the path of the first part whose table or column the database lacks."""
+    for error in lacking(plan, engine):
+        raise error
+
+
+def lacking(plan: Plan, engine: Engine) -> Iterator[InvalidInput]:
+    """Yield each part whose table or column the database lacks, as `cohort.table_missing`, `cohort.column_missing`."""
     for table, columns, path in _reads(plan):
         found = engine.columns(table)
         if not found:
-            raise InvalidInput("cohort.table_missing", table=table, path=path)
+            yield InvalidInput("cohort.table_missing", table=table, path=path)
+            continue
         for column in columns:
             if column not in found:
-                raise InvalidInput("cohort.column_missing", table=table, column=column, path=path)
+                yield InvalidInput("cohort.column_missing", table=table, column=column, path=path)
 
 
 def _reads(plan: Plan) -> Iterator[tuple[str, tuple[str, ...], str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 from sqlglot import exp
@@ -16,12 +16,17 @@ from workbench.engines.dialects import render, temporary
 _KINDS = {pa.int64(): "BIGINT", pa.int32(): "INT", pa.string(): "TEXT"}
 
 
-def sql(definition: Definition, dialect: str) -> str:
+SCHEMAS: Mapping[str, str] = {"duckdb": "main", "postgres": "cdm", "spark": "cdm"}
+"""Where each dialect's databases have their OMOP tables, unless another schema is named."""
+
+
+def sql(definition: Definition, dialect: str, schema: str = "") -> str:
     """Return statements that make a definition's rows, for `duckdb`, `postgres` or `spark`.
 
-    OMOP tables are read from a schema named `cdm`; the last statement gives the rows. Work tables are temporary; on
-    Spark, which has no temporary tables, they stand in a schema of their own, named after the definition (temporary
-    views would be worked out again at each use). Raises InvalidInput where the definition cannot be run.
+    OMOP tables are read from `schema`, else from the dialect's own (`SCHEMAS`); the last statement gives the rows.
+    Dates are read as dates where a database keeps them with a time of day. Work tables are temporary; on Spark, which
+    has no temporary tables, they stand in a schema of their own, named after the definition (temporary views would be
+    worked out again at each use). Raises InvalidInput where the definition cannot be run.
     """
     script = compile_batch({definition.name: definition.plan})
     cohort = script.cohorts[definition.name]
@@ -32,7 +37,11 @@ def sql(definition: Definition, dialect: str) -> str:
         trees.select(trees.columns("c", *columns), trees.work_table(cohort.cohort, "c")),
     ]
     work = f"workbench_{definition.digest[:12]}" if dialect == "spark" else ""
-    texts = [*_schema(work), *(render(tree, dialect, work=work, pretty=True) for tree in trees_of)]
+    data = schema or SCHEMAS[dialect]
+    texts = [
+        *_schema(work),
+        *(render(_plain_dates(tree), dialect, data=data, work=work, pretty=True) for tree in trees_of),
+    ]
     return "".join(f"{text};\n\n" for text in texts)
 
 
@@ -42,6 +51,25 @@ def _schema(work: str) -> list[str]:
         return []
     remark = f"-- The work tables stay in the schema {work} until you say: DROP SCHEMA {work} CASCADE"
     return [f"{remark}\nDROP SCHEMA IF EXISTS {work} CASCADE", f"CREATE SCHEMA {work}"]
+
+
+def _plain_dates(tree: exp.Expr) -> exp.Expr:
+    """Return a tree that reads each `*_date` of an OMOP table as a date; a date stays what it is."""
+    written = tree.copy()  # parts of a tree may stand in several places, and are changed in each
+    for table in [found for found in written.find_all(exp.Table) if found.db == trees.CDM]:
+        query = table.parent_select
+        for column in [] if query is None else list(query.find_all(exp.Column)):
+            if column.table == table.alias and column.name.endswith("_date") and column.parent is not None:
+                _read_as_date(column, column.parent)
+    return written
+
+
+def _read_as_date(column: exp.Column, where: exp.Expr) -> None:
+    if isinstance(where, exp.Cast):
+        return
+    read = trees.cast(column.copy(), "DATE")
+    named = isinstance(where, exp.Select)
+    column.replace(exp.Alias(this=read, alias=trees.name(column.name)) if named else read)
 
 
 def _create(step: Step, dialect: str) -> exp.Create:

@@ -53,11 +53,14 @@ def view_name(table: str) -> str:
     return f"{CDM}_{table}"
 
 
-def render(tree: exp.Expr, dialect: str, *, views: bool = False, work: str = "", pretty: bool = False) -> str:
+def render(
+    tree: exp.Expr, dialect: str, *, views: bool = False, data: str = CDM, work: str = "", pretty: bool = False
+) -> str:
     """Return a tree as SQL text for `duckdb`, `postgres` or `spark`; the tree stays as it is.
 
-    With `views`, tables of the schema `cdm` are read from temporary views (`view_name`); with `work`, tables that
-    steps make stand in the schema of that name. Raises TypeError where a pattern of LIKE is not a text: a bug of ours.
+    The data tables are read from the schema `data`; with `views`, from temporary views instead (`view_name`). With
+    `work`, tables that steps make stand in the schema of that name. Raises TypeError where a pattern of LIKE is not a
+    text: a bug of ours.
     """
     written = tree.copy()
     rewrites = _DIFFERENCES[dialect]
@@ -65,15 +68,17 @@ def render(tree: exp.Expr, dialect: str, *, views: bool = False, work: str = "",
         # Inner nodes first: what stands around them then takes them over as they have become.
         for node in reversed(list(written.find_all(*rewrites, bfs=True))):
             node.replace(rewrites[type(node)](node))
-    for table in list(written.find_all(exp.Table)) if views or work else ():
-        _place(table, views, work)
+    for table in list(written.find_all(exp.Table)) if views or work or data != CDM else ():
+        _place(table, views, data, work)
     return written.sql(dialect=dialect, pretty=pretty, copy=False)
 
 
-def _place(table: exp.Table, views: bool, work: str) -> None:
+def _place(table: exp.Table, views: bool, data: str, work: str) -> None:
     if views and table.db == CDM:
         table.set("this", exp.to_identifier(view_name(table.name)))
         table.set("db", None)
+    elif table.db == CDM:
+        table.set("db", exp.to_identifier(data))
     elif work and not table.db:
         table.set("db", exp.to_identifier(work))
 

@@ -59,20 +59,29 @@ def _literal(text: str) -> str:
 
 
 def _make_views(connection: duckdb.DuckDBPyConnection, sources: Mapping[str, str]) -> None:
-    """Make the views of the data tables; columns named `*_date` that hold a time of day are read as plain dates.
+    """Make the views of the data tables: columns by their lower-case names, those named `*_date` that hold a time of
+    day as plain dates.
 
     `sources` are names and paths that are quoted already: a view takes no parameters.
     """
     for table, source in sources.items():
         connection.execute(f"CREATE VIEW {CDM}.{_quoted(table)} AS SELECT * FROM {source}").fetchall()  # noqa: S608
-    moments = connection.execute(
-        "SELECT table_name, column_name FROM information_schema.columns "
-        "WHERE table_schema = ? AND data_type LIKE 'TIMESTAMP%' AND suffix(lower(column_name), '_date')",
+    found = connection.execute(
+        "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = ? "
+        "ORDER BY table_name, ordinal_position",
         [CDM],
     ).fetchall()
-    for table in {str(table) for table, _ in moments}:
-        dates = ", ".join(f"CAST({_quoted(c)} AS DATE) AS {_quoted(c)}" for each, c in moments if each == table)
-        source = f"SELECT * REPLACE ({dates}) FROM {sources[table]}"  # noqa: S608
+    columns: dict[str, list[str]] = {}
+    changed: set[str] = set()
+    for table, column, kind in found:
+        lower = str(column).lower()
+        moment = str(kind).startswith("TIMESTAMP") and lower.endswith("_date")
+        value = f"CAST({_quoted(column)} AS DATE)" if moment else _quoted(column)
+        columns.setdefault(str(table), []).append(f"{value} AS {_quoted(lower)}")
+        if moment or lower != column:
+            changed.add(str(table))
+    for table in changed:
+        source = f"SELECT {', '.join(columns[table])} FROM {sources[table]}"  # noqa: S608
         connection.execute(f"CREATE OR REPLACE VIEW {CDM}.{_quoted(table)} AS {source}").fetchall()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from workbench.cohorts.attrition import AttritionRow
@@ -109,7 +110,7 @@ def _keep(
     wb: Workbench, actor: Actor, release: Release, name: str, definition: Definition, rows: pa.Table,
     steps: list[AttritionRow],
 ) -> str:  # fmt: skip
-    table = rows.filter(pa.compute.equal(rows["cohort"], name))
+    table = rows.filter(pc.equal(rows["cohort"], name))
     body: dict[str, Any] = {
         "format": FORMAT,
         "name": name,
@@ -119,7 +120,7 @@ def _keep(
         "release": release.digest,
         "rows": {
             "content_digest": content_digest(table),
-            "persons": len(pa.compute.unique(table["subject_id"])),
+            "persons": len(pc.unique(table["subject_id"])),
             "events": table.num_rows,
         },
         "attrition": [asdict(step) for step in steps],

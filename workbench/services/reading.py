@@ -29,12 +29,17 @@ def read_batch(paths: Iterable[Path]) -> tuple[dict[str, Definition], dict[str, 
     """Read definitions from files and folders of Circe JSON, by file stem, and what could not be read, by stem.
 
     A path may also be the name of a shipped cohort. Raises `services.unknown_cohort_file` for a path that is neither,
-    `services.no_definitions` where a folder holds none.
+    `services.no_definitions` where a folder holds none, `services.same_name` for two files of one name, whose rows
+    nothing would tell apart.
     """
     found: dict[str, Definition] = {}
     failed: dict[str, UserError] = {}
+    sources: dict[str, Path] = {}
     for path in paths:
         for source in sorted(path.glob("*.json")) if path.is_dir() else [_file(path)]:
+            first = sources.setdefault(source.stem, source)
+            if first.resolve() != source.resolve():
+                raise InvalidInput("services.same_name", name=source.stem, first=str(first), second=str(source))
             try:
                 found[source.stem] = read_definition(source)
             except UserError as error:
@@ -82,11 +87,17 @@ def describe(definition: Definition, lang: Lang) -> str:
     return sentences.describe(definition, lang)
 
 
-def sql(definition: Definition, dialect: str) -> str:
-    """Return a definition as SQL; raises `own.dialect_unknown`."""
-    if dialect not in DIALECTS:
-        raise InvalidInput("own.dialect_unknown", dialect=dialect, known=", ".join(DIALECTS))
-    return texts.sql(definition, DIALECTS[dialect])
+def dialect(name: str) -> str:
+    """Return a dialect of SQL by name; raises `own.dialect_unknown`."""
+    if name not in DIALECTS:
+        raise InvalidInput("own.dialect_unknown", dialect=name, known=", ".join(DIALECTS))
+    return DIALECTS[name]
+
+
+def sql(definition: Definition, name: str, schema: str = "") -> str:
+    """Return a definition as SQL of a dialect, its OMOP tables in `schema` (else where the dialect's databases have
+    them); raises as `dialect`."""
+    return texts.sql(definition, dialect(name), schema)
 
 
 def diff(before: Definition, after: Definition, lang: Lang) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from workbench.engines import sql
 from workbench.engines.base import Engine
@@ -33,4 +34,4 @@ def resolve(engine: Engine, wanted: Iterable[ConceptSet]) -> dict[ConceptSet, fr
 
 
 def _members(found: pa.Table, number: int) -> frozenset[int]:
-    return frozenset(found.filter(pa.compute.equal(found["set_id"], number))["concept_id"].to_pylist())
+    return frozenset(found.filter(pc.equal(found["set_id"], number))["concept_id"].to_pylist())

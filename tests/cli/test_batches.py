@@ -1,0 +1,104 @@
+"""Many definitions at once: one that is bad is named, the others are answered; and databases as they come."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.conftest import workbench
+from workbench.cohorts.shipped import shipped
+from workbench.intake.omop import demo_source
+
+RULES = "celecoxib_without_prior_gi_bleed"
+
+
+@pytest.fixture(scope="module")
+def upper() -> str:
+    """A DuckDB file whose vocabulary has its columns in capitals, as OHDSI publishes it."""
+    database = demo_source()
+    with duckdb.connect(str(database), read_only=True) as connection:
+        names = [name for name, *_ in connection.execute("DESCRIBE concept").fetchall()]
+    assert "CONCEPT_ID" in names
+    return str(database)
+
+
+def test_a_definition_is_checked_against_a_database_with_capitals(upper: str, tmp_path: Path) -> None:
+    found = json.loads(
+        workbench("cohort", "check", RULES, "--database", upper, "--json", cwd=tmp_path, check=False).stdout
+    )
+    assert "set_resolves_nothing" not in {question["code"] for question in found["warnings"][RULES]}
+
+
+def test_what_the_data_lack_is_questioned(upper: str, tmp_path: Path) -> None:
+    shutil.copy(upper, tmp_path / "own.duckdb")
+    (tmp_path / "own.duckdb").chmod(0o600)
+    with duckdb.connect(str(tmp_path / "own.duckdb")) as connection:
+        connection.execute("DROP TABLE condition_occurrence")
+    asked = ("cohort", "check", "gi_bleed", "--database", "own.duckdb", "--json")
+    done = workbench(*asked, cwd=tmp_path, check=False)
+    first = json.loads(done.stdout)["warnings"]["gi_bleed"][0]
+    assert (done.returncode, first["code"], first["level"]) == (1, "table_missing", "question")
+    assert first["path"] == "$.PrimaryCriteria.CriteriaList[0].ConditionOccurrence"
+    assert "condition_occurrence" in first["text"]
+
+
+BAD = {"malformed": "{", "unknown": '{"PrimaryCriteria": {"CriteriaList": [{"Astrology": {}}]}}'}
+DISTINCT = {"Type": 2, "Count": 1, "IsDistinct": True, "CountColumn": "HOROSCOPE"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of definitions: one that can run, two that cannot be read, one that can be read and not be run."""
+    made = tmp_path / "definitions"
+    made.mkdir()
+    good = json.loads(shipped()["gi_bleed"].read_text("utf-8"))
+    (made / "good.json").write_text(json.dumps(good))
+    counted = {"Criteria": {"DrugExposure": {}}, "StartWindow": good_window(), "Occurrence": DISTINCT}
+    rule = {"name": "r", "expression": {"Type": "ALL", "CriteriaList": [counted]}}
+    (made / "unrunnable.json").write_text(json.dumps({**good, "InclusionRules": [rule]}))
+    for name, text in BAD.items():
+        (made / f"{name}.json").write_text(text)
+    return made
+
+
+def good_window() -> dict[str, object]:
+    return {"Start": {"Days": 1, "Coeff": -1}, "End": {"Days": 1, "Coeff": 1}}
+
+
+@pytest.mark.parametrize("verb", ["describe", "sql", "check", "attrition", "count", "inclusion"])
+def test_the_others_are_answered_and_each_bad_one_is_named(upper: str, folder: Path, tmp_path: Path, verb: str) -> None:
+    data = ("--database", upper) if verb in ("attrition", "count", "inclusion") else ()
+    done = workbench("cohort", verb, str(folder), *data, cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    assert done.stdout.strip()
+    for name in ("malformed", "unknown") if verb == "check" else ("malformed", "unknown", "unrunnable"):
+        assert f"{name}:\n" in done.stderr
+    assert "$.PrimaryCriteria.CriteriaList[0].Astrology" in done.stderr
+    assert "good:\n" not in done.stderr
+
+
+def test_in_json_an_error_has_its_definition(folder: Path, tmp_path: Path) -> None:
+    done = workbench("cohort", "describe", str(folder), "--json", cwd=tmp_path, check=False)
+    assert set(json.loads(done.stdout)) == {"good"}
+    said = [json.loads(line) for line in done.stderr.splitlines()]
+    assert {each["definition"] for each in said} == {"malformed", "unknown", "unrunnable"}
+
+
+def test_one_definition_alone_is_refused_as_a_wrong_input(folder: Path, tmp_path: Path) -> None:
+    for verb, name in (("describe", "unknown"), ("sql", "unrunnable"), ("check", "malformed")):
+        done = workbench("cohort", verb, str(folder / f"{name}.json"), cwd=tmp_path, check=False)
+        assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_two_files_of_one_name_are_refused(upper: str, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "good.json").write_text((folder / "good.json").read_text())
+    asked = ("cohort", "count", "good.json", str(folder / "good.json"), "--database", upper)
+    done = workbench(*asked, cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert "[services.same_name]" in done.stderr
+    twice = workbench("cohort", "count", "good.json", "good.json", "--database", upper, cwd=tmp_path)
+    assert twice.stdout.count("good") == 1
