@@ -174,3 +174,13 @@ def test_whatever_changes_the_plan_is_told(document: Any, at: int) -> None:
     for lang in LANGS:
         lines = diff(before, after, lang)
         assert same or all(line.endswith("]") for line in lines)
+
+
+def test_concepts_of_one_name_are_told_apart() -> None:
+    def other_code(document: Any) -> None:
+        document["ConceptSets"][1]["expression"]["items"][0]["concept"]["CONCEPT_ID"] = 7
+
+    concept = SHIPPED.document["ConceptSets"][1]["expression"]["items"][0]["concept"]
+    gone, come = diff(SHIPPED, edited(other_code), "en")
+    assert f"removed {concept['CONCEPT_NAME']} ({concept['CONCEPT_ID']})" in gone
+    assert f"added {concept['CONCEPT_NAME']} (7)" in come

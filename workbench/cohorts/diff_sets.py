@@ -26,7 +26,7 @@ def names_of(before: Part, after: Part) -> tuple[dict[int, str], dict[int, str]]
 
 
 def _name(part: Part) -> str:
-    return str(part.get("name").value or part.get("id").value)
+    return " ".join(str(part.get("name").value or part.get("id").value).split())
 
 
 def sets(before: Part, after: Part, lang: Lang) -> Iterator[str]:
@@ -80,10 +80,15 @@ def _id(part: Part) -> str:
     return str(part.get("id").value)
 
 
-def _concept(item: Part, lang: Lang) -> str:
-    """A concept by its name, with what its flags add."""
+def _called(item: Part) -> str:
     concept = item.get("concept")
-    text = str(concept.get("CONCEPT_NAME").value or concept.get("CONCEPT_ID").value)
+    return str(concept.get("CONCEPT_NAME").value or concept.get("CONCEPT_ID").value)
+
+
+def _concept(item: Part, lang: Lang, *, numbered: bool = False) -> str:
+    """A concept by its name (with its id where another one has the same name), with what its flags add."""
+    text = _called(item)
+    text += f" ({item.get('concept').get('CONCEPT_ID').value})" if numbered else ""
     excluded, descendants, mapped = _flags(item)
     for on, key in ((descendants, "descendants"), (mapped, "mapped"), (excluded, "excluded")):
         text = say(f"cohort.diff_concept_{key}", lang, concept=text) if on else text
@@ -92,15 +97,18 @@ def _concept(item: Part, lang: Lang) -> str:
 
 def _concepts(one: Part, other: Part, lang: Lang) -> Iterator[str]:
     old, new = _items(one), _items(other)
+    gone, come = ([item for key, item in here.items() if key not in there] for here, there in ((old, new), (new, old)))
+    alike = {_called(item) for item in gone} & {_called(item) for item in come}
+    for item in gone:
+        concept = _concept(item, lang, numbered=_called(item) in alike)
+        yield line("concept_removed", lang, item.path, name=_name(other), concept=concept)
     for key, item in old.items():
-        if key not in new:
-            yield line("concept_removed", lang, item.path, name=_name(other), concept=_concept(item, lang))
-        elif _flags(item) != _flags(new[key]):
+        if key in new and _flags(item) != _flags(new[key]):
             facts = {"concept": _concept(item, lang), "new": _concept(new[key], lang)}
             yield line("concept_changed", lang, new[key].path, name=_name(other), **facts)
-    for key, item in new.items():
-        if key not in old:
-            yield line("concept_added", lang, item.path, name=_name(other), concept=_concept(item, lang))
+    for item in come:
+        concept = _concept(item, lang, numbered=_called(item) in alike)
+        yield line("concept_added", lang, item.path, name=_name(other), concept=concept)
 
 
 def canonical(value: Any, names: Mapping[int, str]) -> Any:
