@@ -267,3 +267,25 @@ def test_library(shared: Path) -> None:
             text = describe(read_definition(file), lang)
             assert not bad.search(text.replace("\u00a0", " ")), (file.name, bad.search(text))
             assert text.endswith(".")
+
+
+def test_the_last_of_first_events_is_the_first() -> None:
+    first = {"ConditionOccurrence": {"CodesetId": 0, "First": True}}
+    told = describe(read_definition(definition(first, PrimaryCriteriaLimit={"Type": "Last"})), "fr")
+    assert "lors de leur tout premier diagnostic" in told
+
+
+def test_brackets_stand_once_and_days_are_said_once() -> None:
+    nothing = {"Type": "ANY", "Groups": [{"Type": "ALL"}]}
+    visit = {"VisitOccurrence": {"VisitLength": {"Value": 9, "Op": "gt"}}}
+    both = {"Type": "AT_LEAST", "Count": 2, "CriteriaList": [match(visit, -30, 0)], "Groups": [nothing]}
+    made = read_definition(definition(BLEED, InclusionRules=[{"name": "r", "expression": both}]))
+    assert "((" not in describe(made, "fr")
+    assert "(durée > 9 jours)" in describe(made, "fr")
+    assert "(length > 9 days)" in describe(made, "en")
+
+
+def test_an_earlier_exit_reads_well_with_a_first_event() -> None:
+    first = {"ConditionOccurrence": {"CodesetId": 0, "First": True}}
+    told = describe(read_definition(definition(BLEED, CensoringCriteria=[first])), "fr")
+    assert "ou plus tôt, dès leur tout premier diagnostic" in told

@@ -50,7 +50,7 @@ def diagnose(
 
 
 def _tell(view: DiagnosticsView) -> None:
-    tell(f"{words('persons')}: {shown(view.total.persons)}; {words('events')}: {shown(view.total.events)}")
+    tell(words("diagnose_total", persons=shown(view.total.persons), events=shown(view.total.events)))
     _section("years", ["year"], [[str(row.what["year"])] for row in view.years], view.years)
     _section("sites", ["site"], [[_site(row)] for row in view.sites], view.sites)
     people = [row for row in view.people if row.persons.value != 0]

@@ -78,7 +78,7 @@ def _entry(entry: Entry, words: Words) -> str:
     if others:
         kinds = words.join("or", [_with_context(each, words, "one") for each in entry.events])
         return words(f"enter_{limit}_of", events=kinds, observed=observed)
-    key = "enter_their" if events.first and limit != "last" else f"enter_{limit}"
+    key = "enter_their" if events.first else f"enter_{limit}"  # of one event, the last is the first
     return words.by_gender(key, events.domain, events=_with_context(events, words, "bare"), observed=observed)
 
 
@@ -105,8 +105,7 @@ def _group(group: Group, words: Words, index: str) -> str:
     parts = [_member(member, words, index) for member in group.members]
     if not parts:
         return words("no_condition")
-    one = len(parts) == 1
-    if one and (group.kind in ("all", "any") or (group.kind == "at least" and group.count == 1)):
+    if len(parts) == 1 and not _counts(group):
         return parts[0]
     if group.kind == "all":
         return words.join("and", parts)
@@ -117,11 +116,20 @@ def _group(group: Group, words: Words, index: str) -> str:
                  parts=words.list(parts))  # fmt: skip
 
 
+def _counts(group: Group) -> bool:
+    """Return whether a group of one member asks for more, or less, than that member."""
+    return not (group.kind in ("all", "any") or (group.kind == "at least" and group.count == 1))
+
+
 def _member(member: Match | Demographics | Group, words: Words, index: str) -> str:
     if isinstance(member, Demographics):
         return tests_text(member.tests, words) or words("no_condition")
     if isinstance(member, Group):
-        return words("bracketed", text=_group(member, words, index))
+        inner = member.members[0] if len(member.members) == 1 and not _counts(member) else None
+        if isinstance(inner, Group):
+            return _member(inner, words, index)
+        text = _group(member, words, index)
+        return words("bracketed", text=text) if member.members else text
     return _match(member, words, index)
 
 
