@@ -102,3 +102,19 @@ def test_two_files_of_one_name_are_refused(upper: str, folder: Path, tmp_path: P
     assert "[services.same_name]" in done.stderr
     twice = workbench("cohort", "count", "good.json", "good.json", "--database", upper, cwd=tmp_path)
     assert twice.stdout.count("good") == 1
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a database " * 500)
+    done = workbench("cohort", "count", RULES, "--database", "notes.txt", cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    assert "notes.txt is no database" in done.stderr
+
+
+@pytest.mark.parametrize("asked", [("why", "gi_bleed", "--person"), ("controls", "rule.json", "--concept")])
+def test_an_id_that_no_database_holds_is_a_usage_error(upper: str, tmp_path: Path, asked: tuple[str, ...]) -> None:
+    (tmp_path / "rule.json").write_text('{"occurrenceType": "FIRST", "domains": ["condition"]}')
+    out = ("--out", "rows.csv") if asked[0] == "controls" else ()
+    done = workbench("cohort", *asked, "9" * 20, "--database", upper, *out, cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert not (tmp_path / "rows.csv").exists()

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Home = Annotated[Path | None, typer.Option("--home", help="The home (else $WORKBENCH_HOME, else .workbench).")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")]
 As = Annotated[str | None, typer.Option("--as", help="Act as this person; in a demonstration home only.")]
+MOST = 2**63 - 1
+"""The largest id that a database holds."""
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the audit log.")]
 
 

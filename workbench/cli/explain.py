@@ -10,7 +10,7 @@ import typer
 
 from workbench.cli.batch import Batch
 from workbench.cli.cohort import Database, Engine, Files, app
-from workbench.cli.common import As, Home, Json, give, language, opened, tell, words
+from workbench.cli.common import MOST, As, Home, Json, give, language, opened, tell, words
 from workbench.kernel.text import Lang
 from workbench.services import own_data, reading
 
@@ -76,7 +76,10 @@ def _questions(
 
 @app.command("why")
 def why(
-    person: Annotated[int, typer.Option("--person", help="With --database its person_id, with --extract a pseudonym.")],
+    person: Annotated[
+        int,
+        typer.Option("--person", min=-MOST, max=MOST, help="With --database its person_id, with --extract a pseudonym."),
+    ],
     file: Annotated[Path | None, typer.Argument(help="With --database: a definition, or a shipped cohort.")] = None,
     database: Database = None,
     extract: Annotated[str | None, typer.Option("--extract", help="An extract: why is this person in it?")] = None,

@@ -13,7 +13,7 @@ import typer
 
 from workbench.cli.batch import Batch
 from workbench.cli.cohort import Engine, Files, app
-from workbench.cli.common import Json, give, number, progress_bar, read_json, table, tell, words
+from workbench.cli.common import MOST, Json, give, number, progress_bar, read_json, table, tell, words
 from workbench.services import own_data, reading
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def controls(
     database: OwnDatabase,
     out: Annotated[Path, typer.Option("--out", help="Where the rows go (.parquet, .csv).")],
     concepts: Annotated[
-        list[int], typer.Option("--concept", help="A concept that the exposure is known not to cause.")
+        list[int],
+        typer.Option("--concept", min=0, max=MOST, help="A concept that the exposure is known not to cause."),
     ],
     engine: Engine = "duckdb",
     as_json: Json = False,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from workbench.cohorts.compile import CohortScript
-from workbench.cohorts.plan import Plan
+from workbench.cohorts.plan import Entry, Plan
 from workbench.cohorts.rule_counts import rule_counts
 from workbench.engines import sql
 from workbench.engines.base import Fetches
@@ -35,12 +35,7 @@ def attrition_rows(engine: Fetches, plan: Plan, cohort: CohortScript) -> list[At
     rows = [
         _row("attrition_codes", _count(engine, sql.sub(cohort.codes, "e"))),
         _row("attrition_attributes", _count(engine, sql.sub(cohort.entries, "e"))),
-        _row(
-            "attrition_observed",
-            _count(engine, sql.work_table(cohort.observed, "e")),
-            prior=plan.entry.prior_days,
-            post=plan.entry.post_days,
-        ),
+        _observed(plan.entry, _count(engine, sql.work_table(cohort.observed, "e"))),
     ]
     if cohort.additional is not None:
         found = rule_counts(engine, cohort.additional, 1)
@@ -55,6 +50,12 @@ def attrition_rows(engine: Fetches, plan: Plan, cohort: CohortScript) -> list[At
     final = sql.select(people, sql.work_table(cohort.cohort, "c"))
     rows.append(_row("attrition_cohort", _count(engine, sql.sub(final, "e"))))
     return rows
+
+
+def _observed(entry: Entry, counts: tuple[int, int]) -> AttritionRow:
+    if entry.prior_days == entry.post_days == 0:
+        return _row("attrition_in_observation", counts)
+    return _row("attrition_observed", counts, prior=entry.prior_days, post=entry.post_days)
 
 
 def _row(key: str, counts: tuple[int, int], **facts: object) -> AttritionRow:

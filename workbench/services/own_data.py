@@ -65,7 +65,12 @@ def own_engine(database: str, engine: str = "duckdb") -> Engine:
         return _postgres(database)
     if engine == "postgres":
         raise InvalidInput("own.url_needed")
-    return _files(database, engine)
+    try:
+        return _files(database, engine)
+    except Unavailable as error:
+        if error.code != "engine.source_unreadable":
+            raise
+        raise Unavailable("own.unreadable", database=database, reason=error.facts["reason"]) from error
 
 
 def _postgres(url: str) -> Engine:
