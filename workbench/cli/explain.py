@@ -78,7 +78,9 @@ def _questions(
 def why(
     person: Annotated[
         int,
-        typer.Option("--person", min=-MOST, max=MOST, help="With --database its person_id, with --extract a pseudonym."),
+        typer.Option(
+            "--person", min=-MOST, max=MOST, help="With --database its person_id, with --extract a pseudonym."
+        ),
     ],
     file: Annotated[Path | None, typer.Argument(help="With --database: a definition, or a shipped cohort.")] = None,
     database: Database = None,
