@@ -24,6 +24,9 @@ VERBS: Mapping[str, str] = {
 }  # fmt: skip
 """Each verb, or group of verbs, and the module that adds it: only what a command names is imported."""
 
+INTERRUPTED = 130
+"""What Typer makes of Ctrl-C: 128 and the number of the signal."""
+
 
 def _version(wanted: bool) -> None:
     if wanted:
@@ -59,7 +62,7 @@ def run(arguments: list[str]) -> int:
     try:
         result = app(arguments[0] if arguments else None)(args=arguments, prog_name="workbench", standalone_mode=False)
     except typer.Exit as leave:
-        return leave.exit_code
+        result = leave.exit_code
     except TyperException as error:
         detail = getattr(error, "format_message", error.__str__)()
         say_aside(words("usage_error", detail=detail), "bold")
@@ -71,7 +74,7 @@ def run(arguments: list[str]) -> int:
         return complain(Stopped("store.stopped"), as_json)
     except Exception as error:
         return _fault(error)
-    return int(result or 0)
+    return complain(Stopped("store.stopped"), as_json) if result == INTERRUPTED else int(result or 0)
 
 
 def _fault(error: Exception) -> int:

@@ -13,7 +13,7 @@ import typer
 
 from workbench.cli.batch import Batch
 from workbench.cli.cohort import Engine, Files, app
-from workbench.cli.common import MOST, Json, give, number, progress_bar, read_json, table, tell, words
+from workbench.cli.common import MOST, Home, Json, give, number, progress_bar, read_json, table, tell, words
 from workbench.services import own_data, reading
 
 if TYPE_CHECKING:
@@ -25,7 +25,13 @@ OwnDatabase = Annotated[
 
 
 @app.command("inclusion")
-def inclusion(files: Files, database: OwnDatabase, engine: Engine = "duckdb", as_json: Json = False) -> int:
+def inclusion(
+    files: Files,
+    database: OwnDatabase,
+    engine: Engine = "duckdb",
+    as_json: Json = False,
+    home: Home = None,  # noqa: ARG001 - every verb takes --home
+) -> int:
     """Count who meets which combination of the inclusion rules, as ATLAS does, on your own data."""
     batch = Batch(files)
     opened = own_data.own_engine(database, engine)
@@ -75,6 +81,7 @@ def controls(
     ],
     engine: Engine = "duckdb",
     as_json: Json = False,
+    home: Home = None,  # noqa: ARG001 - every verb takes --home
 ) -> None:
     """Generate negative control outcomes, one cohort a concept, on your own data: they calibrate effect estimates."""
     document = read_json(rule)

@@ -168,14 +168,14 @@ class DuckDBEngine:
         self._go()
         try:
             return self._connection.sql(tree.sql(dialect="duckdb", copy=False)).to_arrow_table()
-        except duckdb.Error as error:
+        except (duckdb.Error, RuntimeError) as error:
             raise self._translated(error) from error
 
     def drop(self, table: str) -> None:
         """Forget a work table; done even after a stop, so that nothing remains."""
         try:
             self._connection.execute(f"DROP TABLE IF EXISTS {_quoted(table)}").fetchall()
-        except duckdb.Error as error:
+        except (duckdb.Error, RuntimeError) as error:
             raise self._translated(error) from error
 
     def explain(self, tree: exp.Query) -> str:
@@ -215,11 +215,12 @@ class DuckDBEngine:
         self._go()
         try:
             return self._connection.execute(sql)
-        except duckdb.Error as error:
+        except (duckdb.Error, RuntimeError) as error:
             raise self._translated(error) from error
 
-    def _translated(self, error: duckdb.Error) -> Exception:
-        if self._stopped or isinstance(error, duckdb.InterruptException):
+    def _translated(self, error: duckdb.Error | RuntimeError) -> Exception:
+        # Ctrl-C in the middle of a query comes as a RuntimeError of the driver.
+        if self._stopped or isinstance(error, duckdb.InterruptException | RuntimeError):
             self._stopped = False
             return Stopped("engine.stopped")
         if isinstance(error, duckdb.OutOfMemoryException):
@@ -227,6 +228,6 @@ class DuckDBEngine:
         return Unavailable("engine.failed", reason=_reason(error))
 
 
-def _reason(error: duckdb.Error) -> str:
+def _reason(error: duckdb.Error | RuntimeError) -> str:
     """Return the kind of a driver's error; its message may quote data or paths, so people do not read it."""
     return type(error).__name__
