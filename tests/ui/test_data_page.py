@@ -45,9 +45,12 @@ def test_a_steward_checks_a_release(browser: Browser, tmp_path: Path, monkeypatc
     source = tmp_path / "source"
     source.mkdir()
     rows = "".join(f"{person},{8507 + 25 * (person % 2)},{1950 + person},0,0\n" for person in range(1, 61))
-    (source / "person.csv").write_text(PERSONS + rows, encoding="utf-8")
+    (source / "person.csv").write_text(PERSONS + rows + "x,8507,1950,0,0\n", encoding="utf-8")
     monkeypatch.setattr(releases, "check_quality", lambda *_: None)
     wb = open_workbench(load_settings(tmp_path / "home", {}), create=True)
+    releases.load_omop(wb, people.first_steward(wb), str(source), name="petit", synthetic=True)
+    with (source / "person.csv").open("a", encoding="utf-8") as file:
+        file.write("61,8507,1950,0,0\n")
     releases.load_omop(wb, people.first_steward(wb), str(source), name="petit", synthetic=True)
     wb.close()
     with serving(tmp_path / "home") as url, visiting(App(url, tmp_path / "home"), browser) as visit:
@@ -57,3 +60,11 @@ def test_a_steward_checks_a_release(browser: Browser, tmp_path: Path, monkeypatc
         expect(visit.page.get_by_text("La version a été contrôlée.")).to_be_visible(timeout=60_000)
         expect(visit.page.get_by_role("tab", name="Qualité")).to_be_visible()
         visit.shot("donnees_controlees")
+        visit.page.get_by_role("tab", name="Provenance").click()
+        expect(visit.page.get_by_role("table", name=re.compile("Lignes mises de côté"))).to_contain_text(
+            "person.person_id"
+        )
+        expect(visit.page.get_by_role("heading", name="À savoir sur ce chargement")).to_be_visible()
+        expect(visit.page.get_by_role("table", name=re.compile("Lignes par table"))).to_contain_text("61")
+        expect(visit.page.get_by_text("telle que la source la donne")).to_have_count(0)
+        visit.shot("donnees_chargement")

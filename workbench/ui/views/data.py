@@ -16,6 +16,7 @@ from workbench.services import catalogue as records
 from workbench.services import quality, releases
 from workbench.services.quality import ChangeLine, Failure, QualityView
 from workbench.services.releases import ReleaseView
+from workbench.ui.parts import release as parts
 from workbench.ui.parts import work
 from workbench.ui.parts.listing import Entry, chooser
 from workbench.ui.parts.markup import (
@@ -245,16 +246,18 @@ def _notes(view: ReleaseView) -> None:
 
 
 def _origin(actor: Actor, view: ReleaseView) -> None:
-    rule = view.observation_period_rule["code"]
     sources = join([tag("code", f"{each['kind']} {each['name']}") for each in view.sources], " ")
     lines = [
         (t("data_id"), tag("code", view.id)),
         (t("data_digest"), whole_digest(view.digest)),
         (t("data_loaded"), day(view.loaded_at)),
         (t("data_sources"), sources),
-        (t("data_periods"), _word("rule", rule)),
+        (t("data_periods"), parts.period_rule(view)),
+        (t("release_eras"), parts.eras(view)),
     ]
     show(heading(t("data_origin")), facts(lines))
+    if about_load := [*parts.set_aside(view), *parts.notices(view), *parts.changes(view)]:
+        show(*about_load)
     with st.expander(t("data_catalogue")):
         made = records.record(workbench(), actor, view.id)
         show(paragraph(t("data_catalogue_said"), "wb-quiet"))

@@ -136,9 +136,6 @@ def _data(actor: Actor) -> None:
     ]
     show(figures(numbers), _records(now))
     _quality(now)
-    about_load = [*parts.set_aside(now), *parts.notices(now), *parts.changes(now)]
-    if about_load:
-        show(*about_load)
     lines = [
         (t("release"), join([now.name, " ", tag("code", now.id)])),
         (t("release_loaded"), moment(now.loaded_at)),
