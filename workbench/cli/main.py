@@ -73,8 +73,13 @@ def run(arguments: list[str]) -> int:
     except (typer.Abort, KeyboardInterrupt, BrokenPipeError):
         return complain(Stopped("store.stopped"), as_json)
     except Exception as error:
-        return _fault(error)
+        return complain(Stopped("store.stopped"), as_json) if _is_interrupted(error) else _fault(error)
     return complain(Stopped("store.stopped"), as_json) if result == INTERRUPTED else int(result or 0)
+
+
+def _is_interrupted(error: Exception) -> bool:
+    """Ctrl-C in the middle of a query comes from DuckDB's driver as a RuntimeError, whoever had asked."""
+    return isinstance(error, RuntimeError) and str(error) == "Query interrupted"
 
 
 def _fault(error: Exception) -> int:
