@@ -69,6 +69,17 @@ def good_window() -> dict[str, object]:
     return {"Start": {"Days": 1, "Coeff": -1}, "End": {"Days": 1, "Coeff": 1}}
 
 
+def test_a_home_keeps_the_others_too(demo_copy: Path, folder: Path, tmp_path: Path) -> None:
+    place = ("--home", str(demo_copy), "--as", "researcher")
+    done = workbench("cohort", "generate", str(folder), *place, "--json", cwd=tmp_path, check=False)
+    assert [made["name"] for made in json.loads(done.stdout)] == ["good"]
+    assert done.returncode == 1
+    told = workbench("cohort", "generate", str(folder), *place, cwd=tmp_path, check=False).stderr
+    assert all(f"{name}:\n" in told for name in ("malformed", "unknown", "unrunnable"))
+    alone = workbench("cohort", "generate", str(folder / "unrunnable.json"), *place, cwd=tmp_path, check=False)
+    assert (alone.returncode, alone.stdout) == (2, "")
+
+
 @pytest.mark.parametrize("verb", ["describe", "sql", "check", "attrition", "count", "inclusion"])
 def test_the_others_are_answered_and_each_bad_one_is_named(upper: str, folder: Path, tmp_path: Path, verb: str) -> None:
     data = ("--database", upper) if verb in ("attrition", "count", "inclusion") else ()

@@ -103,7 +103,7 @@ def era(person: int, gap: int | None, length: int = 10, at: int = 20) -> Json:
     return {"person": person, "drug_concept_id": 1, "gap_days": gap, **dates}
 
 
-def stay(person: int, site: int | None, first: int, last: int) -> Json:
+def stay(person: int, site: int | None, first: int, last: int | None) -> Json:
     """A visit at a care site."""
     dates = {"visit_start_date": first, "visit_end_date": last}
     return {"person": person, "visit_concept_id": 1, "care_site_id": site, **dates}
@@ -353,7 +353,7 @@ DATED_RULES = [
         {
             "visit_occurrence": [
                 stay(1, 1, 10, 20), stay(1, 1, 19, 21), stay(2, 7, 30, 31), stay(3, None, 10, 11), stay(4, 3, 10, 11),
-                stay(5, 1, 40, 41),
+                stay(5, 1, 40, 41), stay(6, 1, 12, None),
             ],
             "location_history": [
                 {"entity_id": 1, "location_id": 1, "domain_id": "CARE_SITE", "start_date": 10, "end_date": 20},
@@ -374,10 +374,18 @@ UNDATED_RULES = [
         periods={1: [(5, 20), (100, 200)]},
     ),
     Rule(
-        "where a care site stands",
+        "where a care site stands, of a visit that has not ended too",
         entry({"VisitOccurrence": {"PlaceOfServiceLocation": REGION}}),
-        {"visit_occurrence": [stay(1, 1, 10, 20), stay(2, 2, 30, 31), stay(3, None, 10, 11), stay(4, 4, 10, 11)]},
-        [(1, 10)],
+        {
+            "visit_occurrence": [
+                stay(1, 1, 10, 20),
+                stay(2, 2, 30, 31),
+                stay(3, None, 10, 11),
+                stay(4, 4, 10, 11),
+                stay(5, 1, 12, None),
+            ]
+        },
+        [(1, 10), (5, 12)],
     ),
     Rule(
         "where the care site of a visit detail stands",

@@ -33,7 +33,7 @@ from workbench.kernel.text import Lang
 from workbench.services import own_data, reading
 
 if TYPE_CHECKING:
-    from workbench.services.cohorts import CohortView, Step
+    from workbench.services.cohorts import CohortView, Step, Versions
 
 app = typer.Typer(no_args_is_help=True, help="Cohort definitions (Circe JSON): generate, count, explain.")
 Files = Annotated[list[Path], typer.Argument(help="Circe JSON files or folders, or names of shipped cohorts.")]
@@ -61,9 +61,10 @@ def generate(
         return _generate_own(database, engine, out, *reading.read_batch(files), as_json)
     batch = Batch(files)
     with progress_bar(words("generating")) as progress:
-        views, rule = _in_home(home, as_name, batch.definitions, progress)
-    made = [{"id": v.id, "digest": v.digest, "state": "generated", **asdict(v)} for v in views]
-    give(as_json, made)
+        made, rule = _in_home(home, as_name, batch.definitions, progress)
+    batch.add(made.failed)
+    views = made.kept
+    give(as_json, [{"id": v.id, "digest": v.digest, "state": "generated", **asdict(v)} for v in views])
     if not as_json:
         for view in views:
             show(view)
@@ -73,11 +74,11 @@ def generate(
 
 def _in_home(
     home: Path | None, as_name: str | None, definitions: dict[str, Definition], progress: Progress = silent
-) -> tuple[list[CohortView], str]:
+) -> tuple[Versions, str]:
     from workbench.services import cohorts  # noqa: PLC0415 - one's own data needs no store, which is slow to import
 
     with opened(home, as_name) as (wb, actor):
-        return cohorts.generate(wb, actor, definitions, progress), counted_by(wb, actor)
+        return cohorts.generate_each(wb, actor, definitions, progress), counted_by(wb, actor)
 
 
 def _counted_in_home(home: Path | None, as_name: str | None, batch: Batch) -> tuple[dict[str, tuple[Step, ...]], str]:

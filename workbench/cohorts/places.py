@@ -18,7 +18,6 @@ from workbench.engines import sql
 from workbench.engines.base import Engine, Step
 from workbench.engines.sql import Expr
 
-_ALWAYS = (date(1, 1, 1), date(9999, 12, 31))
 Read = tuple[str, tuple[str, ...]]
 
 
@@ -53,11 +52,14 @@ def reads(events: Events, places: Places) -> Iterator[Read]:
 
 
 def in_region(alias: str, members: exp.Select) -> Expr:
-    """Return the condition that an event's care site stood in a region of a set from its first day to its last."""
+    """Return the condition that an event's care site stood in a region of a set from its first day to its last: one
+    whose last day is unknown has no place in a history, but the place that holds for ever."""
+    until = sql.col("place", "end_date")
+    ends = sql.compare(sql.col(alias, "end_date"), "<=", until)
     where = [
         sql.same("place", alias, "care_site_id"),
         sql.compare(sql.col(alias, "start_date"), ">=", sql.col("place", "start_date")),
-        sql.compare(sql.col(alias, "end_date"), "<=", sql.col("place", "end_date")),
+        sql.either([ends, sql.is_null(until.copy())]),
         sql.is_in(sql.col("place", "region_concept_id"), members),
     ]
     return exp.Exists(this=sql.select({"one": sql.number(1)}, sql.work_table(CARE_PLACES, "place"), where=where))
@@ -107,6 +109,6 @@ def _homes(places: Places) -> exp.Select:
 
 
 def _care_sites(places: Places) -> exp.Select:
-    days = dict(zip(("start_date", "end_date"), map(sql.day, _ALWAYS), strict=True))
+    days = {"start_date": sql.day(date.min), "end_date": sql.null("DATE")}
     columns = {"care_site_id": sql.col("c", "care_site_id"), **days, **_region(places)}
     return sql.select(columns, sql.cdm_table("care_site", "c"), joins=[_at("c")])

@@ -23,7 +23,7 @@ from workbench.engines.duckdb import DuckDBEngine
 from workbench.governance.actors import Actor
 from workbench.governance.disclosure import Shown, shown
 from workbench.kernel.digest import digest_document, short
-from workbench.kernel.errors import Refused
+from workbench.kernel.errors import Refused, UserError
 from workbench.kernel.progress import Progress, part, silent
 from workbench.kernel.schemas import validate
 from workbench.kernel.text import Lang
@@ -78,13 +78,31 @@ class CohortView:
     attrition: tuple[Step, ...]
 
 
+@dataclass(frozen=True)
+class Versions:
+    """What a batch gave: the cohort versions kept, and why the others of its definitions could not be run, by name."""
+
+    kept: list[CohortView]
+    failed: dict[str, UserError]
+
+
 def generate(
     wb: Workbench, actor: Actor, definitions: Mapping[str, Definition], progress: Progress = silent
 ) -> list[CohortView]:
+    """Generate definitions as `generate_each`; raises the first reason why one could not be run, the others kept."""
+    made = generate_each(wb, actor, definitions, progress)
+    for error in made.failed.values():
+        raise error
+    return made.kept
+
+
+def generate_each(
+    wb: Workbench, actor: Actor, definitions: Mapping[str, Definition], progress: Progress = silent
+) -> Versions:
     """Generate definitions on the current release, all in one batch, and keep each as a cohort version.
 
-    A definition that cannot be run refuses the whole batch, by name and reason. Stopped half way, the versions that
-    were kept by then stay: each is whole.
+    A definition that cannot be run is named with its reason, and the others are kept. Stopped half way, the versions
+    that were kept by then stay: each is whole.
     """
     with acting(wb, actor, "cohort.generate"):
         release = current_release(wb)
@@ -93,17 +111,18 @@ def generate(
             engine = DuckDBEngine.over_parquet(dict(release.tables))
             try:
                 made = run(engine, definitions, part(report, 0.0, 0.9), explain=True)
-                for error in made.failed.values():
-                    raise error
-                digests: list[str] = []
-                for position, (name, definition) in enumerate(definitions.items()):
-                    report(0.9 + 0.1 * position / len(definitions), name)
-                    digests.append(_keep(wb, actor, release, name, definition, made.rows, made.attrition[name]))
             finally:
                 engine.close()
+            if len(definitions) == 1:  # the job has failed with it
+                for error in made.failed.values():
+                    raise error
+            digests: list[str] = []
+            for position, name in enumerate(made.attrition):
+                report(0.9 + 0.1 * position / len(definitions), name)
+                digests.append(_keep(wb, actor, release, name, definitions[name], made.rows, made.attrition[name]))
             report(1.0, "")
     mine = {view.digest: view for view in list_cohorts(wb, actor)}
-    return [mine[digest] for digest in digests]
+    return Versions([mine[digest] for digest in digests], dict(made.failed))
 
 
 def _keep(
