@@ -34,6 +34,15 @@ def test_why_on_own_data(own: Path, tmp_path: Path) -> None:
     assert "date" not in json.dumps(found["entries"])
 
 
+def test_why_of_nobody_is_no_answer(own: Path, tmp_path: Path) -> None:
+    refused = workbench(
+        "cohort", "why", RULES, "--database", str(own), "--person", "987654321", cwd=tmp_path, check=False
+    )
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "no person of that number" in refused.stderr
+    assert "987654321" not in refused.stderr
+
+
 def test_why_needs_one_place_to_look(own: Path, tmp_path: Path) -> None:
     for arguments in (["--database", str(own)], [RULES, "--database", str(own), "--extract", "ext-x"]):
         refused = workbench("cohort", "why", *arguments, "--person", "2", cwd=tmp_path, check=False)

@@ -13,13 +13,14 @@ from workbench.cohorts.survey import all_events
 from workbench.cohorts.why import why
 from workbench.cohorts.why_within import View, within
 from workbench.cohorts.why_words import Explanation
+from workbench.engines import sql
 from workbench.engines.base import Engine
 from workbench.engines.duckdb import DuckDBEngine
 from workbench.extracts import select, transform
 from workbench.governance.actors import Actor
 from workbench.governance.pseudonyms import pseudonymize
 from workbench.governance.sensitive import withheld_classes
-from workbench.kernel.errors import Refused
+from workbench.kernel.errors import InvalidInput, Refused
 from workbench.services import cohorts, extracts
 from workbench.services.context import Workbench, acting, event
 from workbench.services.extracts import ExtractView
@@ -39,7 +40,15 @@ class Asked:
 
 
 def why_own(engine: Engine, definition: Definition, person_id: int) -> Explanation:
-    """Return why a person of one's own database is in a cohort or not; raises as the engine and the definition do."""
+    """Return why a person of one's own database is in a cohort or not.
+
+    Raises InvalidInput (`own.no_person`) where the database has no such person, else as the engine and the definition.
+    """
+    if engine.columns("person"):
+        known = sql.compare(sql.col("p", "person_id"), "=", sql.number(person_id))
+        found = sql.select({"persons": sql.count_all()}, sql.cdm_table("person", "p"), where=[known])
+        if engine.fetch(found)["persons"][0].as_py() == 0:
+            raise InvalidInput("own.no_person")
     return why(engine, definition, person_id)
 
 
