@@ -67,15 +67,12 @@ def build_extract(
     into.mkdir(mode=0o700, parents=True, exist_ok=True)
     manifest: dict[str, Any] = {
         "format": "workbench/extract/1",
-        "study": protocol["study"],
+        **_papers(request, protocol, approval),
         "synthetic": synthetic,
         "release": release_digest,
         "cohort": cohort_digest,
         "outcomes": [outcomes[name][0] for name in sorted(outcomes)],
         "outcome_names": sorted(outcomes),
-        "request": digest_document(request),
-        "approval": digest_document(approval),
-        "protocol": digest_document(protocol),
         "key_commitment": commitment(secrets.pseudonym),
         "columns": {name: _proof(entry) for name, entry in columns.items()},
         **periods,
@@ -91,6 +88,12 @@ def build_extract(
     package.write_manifest(manifest, into)
     progress(1.0, "done")
     return manifest
+
+
+def _papers(request: Mapping[str, Any], protocol: Mapping[str, Any], approval: Mapping[str, Any]) -> dict[str, str]:
+    """The study of an extract, and the digests of the papers that allow it."""
+    papers = {"request": request, "protocol": protocol, "approval": approval}
+    return {"study": protocol["study"], **{name: digest_document(paper) for name, paper in papers.items()}}
 
 
 def check_papers(
