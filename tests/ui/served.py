@@ -111,6 +111,12 @@ class Visit:
         expect(self.page.get_by_role("heading", level=1, name=label)).to_be_visible()
         self.ready()
 
+    def choose(self, name: str) -> None:
+        """Follow a line of a page's list, and wait for the thing it leads to: what stands there before is another's."""
+        self.page.get_by_role("link", name=name).click()
+        expect(self.page.get_by_role("heading", level=3, name=name)).to_be_visible()
+        self.ready()
+
     def shot(self, name: str) -> None:
         """Keep a picture of the page, to be looked at."""
         SCREENSHOTS.mkdir(exist_ok=True)

@@ -47,7 +47,7 @@ def test_why_a_person_of_an_extract_is_in_its_cohort(visit: Visit, app: App) -> 
 def test_the_timeline_of_a_cohort_is_read_aloud_as_its_sentence(visit: Visit) -> None:
     visit.sign_in(RESEARCHER)
     visit.go("Cohortes")
-    visit.page.get_by_role("link", name="celecoxib_without_prior_gi_bleed").click()
+    visit.choose("celecoxib_without_prior_gi_bleed")
     picture = visit.page.get_by_role("img", name="Chronologie de celecoxib_without_prior_gi_bleed")
     expect(picture).to_be_visible()
     sentence = visit.page.locator(".wb-sentence").inner_text()
@@ -64,7 +64,7 @@ def test_the_timeline_of_a_cohort_is_read_aloud_as_its_sentence(visit: Visit) ->
 def test_diagnostics_are_made_beside_the_app_and_shown_governed(visit: Visit) -> None:
     visit.sign_in(RESEARCHER)
     visit.go("Cohortes")
-    visit.page.get_by_role("link", name="celecoxib_without_prior_gi_bleed").click()
+    visit.choose("celecoxib_without_prior_gi_bleed")
     visit.page.get_by_role("tab", name="Diagnostic").click()
     visit.page.get_by_role("button", name="Faire le diagnostic").click()
     expect(visit.page.get_by_text("Le diagnostic est fait.")).to_be_visible(timeout=60_000)

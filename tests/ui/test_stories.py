@@ -24,8 +24,7 @@ def test_researcher_reads_a_cohort_and_files_a_request(visit: Visit) -> None:
 
 def _reads_a_cohort(visit: Visit) -> None:
     visit.go("Cohortes")
-    visit.page.get_by_role("link", name="celecoxib_without_prior_gi_bleed").click()
-    expect(visit.page.get_by_role("heading", name="celecoxib_without_prior_gi_bleed")).to_be_visible()
+    visit.choose("celecoxib_without_prior_gi_bleed")
     expect(visit.page).to_have_url(re.compile("id=coh-"))
     funnel = visit.page.get_by_role("table", name=re.compile("Personnes et événements gardés"))
     expect(funnel.get_by_role("columnheader", name="Sans ce critère")).to_be_visible()
