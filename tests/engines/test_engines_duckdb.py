@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from pathlib import Path
@@ -40,6 +41,26 @@ def test_a_database_file_is_read_in_lower_case_and_never_written(database: Path)
         engine.drop("w")
         assert engine.explain(people())
     assert database.read_bytes() == before
+
+
+def test_it_writes_the_files_that_it_was_opened_for_and_no_other(database: Path, tmp_path: Path) -> None:
+    mine, other = tmp_path / "mine's.parquet", tmp_path / "other.parquet"
+    with DuckDBEngine.over_database(database, results=[mine]) as engine:
+        engine.write(people(), mine, "parquet")
+        with pytest.raises(Unavailable):
+            engine.write(people(), other, "parquet")
+    assert pq.read_table(mine)["person_id"].to_pylist() == [1]
+    assert not other.exists()
+
+
+def test_a_place_that_cannot_be_written_is_an_error_of_the_disk(database: Path) -> None:
+    full = Path("/dev/full")
+    with (
+        DuckDBEngine.over_database(database, results=[full]) as engine,
+        pytest.raises(OSError, match="space") as caught,
+    ):
+        engine.write(people(), full, "csv")
+    assert caught.value.errno == errno.ENOSPC
 
 
 def test_parquet_files_are_read(tmp_path: Path) -> None:

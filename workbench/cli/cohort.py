@@ -99,11 +99,7 @@ def _generate_own(
     if out is None:
         raise typer.BadParameter(words("out_needed"))
     with progress_bar(words("generating")) as progress:
-        opened_engine = own_data.own_engine(database, engine)
-        try:
-            made = own_data.generate_own(opened_engine, definitions, out, progress)
-        finally:
-            opened_engine.close()
+        made = own_data.generate_own(database, engine, definitions, out, progress)
     failed = {**unreadable, **made.failed}
     state = "partial" if failed else "done"
     give(as_json, {"id": str(out), "state": state, "persons": made.persons, "failed": _report(failed)})

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from workbench.cohorts.compile import CohortScript
 from workbench.cohorts.plan import Entry, Plan
 from workbench.cohorts.rule_counts import rule_counts
 from workbench.engines import sql
-from workbench.engines.base import Fetches
+from workbench.engines.base import Answers
 from workbench.engines.sql import Expr
 from workbench.kernel.text import say
 
@@ -30,7 +28,7 @@ class AttritionRow:
     persons_without: int | None = None
 
 
-def attrition_rows(engine: Fetches, plan: Plan, cohort: CohortScript) -> list[AttritionRow]:
+def attrition_rows(engine: Answers, plan: Plan, cohort: CohortScript) -> list[AttritionRow]:
     """Return the attrition of a cohort whose steps have been run."""
     rows = [
         _row("attrition_codes", _count(engine, sql.sub(cohort.codes, "e"))),
@@ -62,7 +60,7 @@ def _row(key: str, counts: tuple[int, int], **facts: object) -> AttritionRow:
     return AttritionRow(say(f"cohort.{key}", "fr", **facts), say(f"cohort.{key}", "en", **facts), *counts)
 
 
-def _rule_rows(engine: Fetches, plan: Plan, judged: str) -> list[AttritionRow]:
+def _rule_rows(engine: Answers, plan: Plan, judged: str) -> list[AttritionRow]:
     """One row a rule: left after it and those before it; and left by all the others."""
     counts = rule_counts(engine, judged, len(plan.rules))
     rows: list[AttritionRow] = []
@@ -73,11 +71,7 @@ def _rule_rows(engine: Fetches, plan: Plan, judged: str) -> list[AttritionRow]:
     return rows
 
 
-def _count(engine: Fetches, source: Expr) -> tuple[int, int]:
+def _count(engine: Answers, source: Expr) -> tuple[int, int]:
     columns = {"persons": sql.count_distinct(sql.col("e", "person_id")), "events": sql.count_all()}
-    return _pairs(engine.fetch(sql.select(columns, source)))[0]
-
-
-def _pairs(table: pa.Table) -> list[tuple[int, int]]:
-    values = [int(column[0].as_py()) for column in table.columns]
-    return list(zip(values[::2], values[1::2], strict=True))
+    ((persons, events),) = engine.tuples(sql.select(columns, source))
+    return int(persons), int(events)

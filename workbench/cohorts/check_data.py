@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 
-import pyarrow as pa
 from sqlglot import exp
 
 from workbench.cohorts.check import check
@@ -154,18 +153,18 @@ def _item(part: Part) -> Item:
 
 
 def _any_event(engine: Engine, table: str, column: str, members: frozenset[int]) -> bool:
-    engine.load(_ASKED, pa.table({"concept_id": pa.array(sorted(members), pa.int64())}))
+    engine.load(_ASKED, {"concept_id": sorted(members)})
     try:
         on = sql.compare(sql.col("a", "concept_id"), "=", sql.col("t", column))
         joins = [sql.join(sql.work_table(_ASKED, "a"), on)]
-        counted = engine.fetch(sql.select({"events": sql.count_all()}, sql.cdm_table(table, "t"), joins=joins))
+        counted = engine.tuples(sql.select({"events": sql.count_all()}, sql.cdm_table(table, "t"), joins=joins))
     finally:
         engine.drop(_ASKED)
-    return bool(counted["events"][0].as_py())
+    return bool(counted[0][0])
 
 
 def _longest_period(engine: Engine) -> int | None:
     length = sql.day_diff(sql.col("o", "observation_period_end_date"), sql.col("o", "observation_period_start_date"))
     tree = sql.select({"days": sql.aggregate(exp.Max, length)}, sql.cdm_table("observation_period", "o"))
-    found: int | None = engine.fetch(tree)["days"][0].as_py()
+    found: int | None = engine.tuples(tree)[0][0]
     return found

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from workbench.cohorts import compile_groups
+from workbench.cohorts.compile_counts import Counts, joined_counts
 from workbench.cohorts.compile_events import (
     EVENT,
     Resolve,
@@ -16,8 +16,10 @@ from workbench.cohorts.compile_events import (
     has_sets,
     in_any_set,
     is_plain,
+    one_bit,
     test_sql,
 )
+from workbench.cohorts.compile_groups import judge
 from workbench.cohorts.compile_people import OBSERVED_TWICE, candidates, found_at_once, is_wide, observed_twice
 from workbench.cohorts.domains import DOMAINS
 from workbench.cohorts.event_tables import shared_steps, shared_table
@@ -95,13 +97,17 @@ class Workshop:
         resolve = field_of(alias)
         return table, conditions + [test_sql(test, resolve, self.survey) for test in events.tests]
 
+    def one_bit(self, events: Events) -> tuple[str, int] | None:
+        """Return the word and the bit of the shared table that alone tell a criterion's events, if one does."""
+        return one_bit(events, self.needs(events)) if is_plain(events) else None
+
     def any_of(self, kinds: Sequence[Events], alias: str) -> list[Expr]:
         """Return a condition (or none) that all events of some plain criteria of one domain meet, and few others."""
         return in_any_set(kinds, self.needs(kinds[0]), alias)
 
-    def counts(self, context: str, matches: Mapping[Match, str], name: str) -> compile_groups.Counts:  # noqa: ARG002
+    def counts(self, context: str, matches: Mapping[Match, str], name: str) -> Counts:  # noqa: ARG002
         """Return how matches are counted on a context: in joins of the step itself."""
-        return compile_groups.joined_counts(self, context, matches)
+        return joined_counts(self, context, matches)
 
     def observed_twice(self) -> str:
         """Return the table of the persons with observation periods that overlap, making it on first need."""
@@ -126,7 +132,7 @@ class Workshop:
         self.steps.append(Step(plain, self._select(events, people), keep=True))
         context = f"{name}_in"
         self.steps.append(Step(context, _in_observation(plain), keep=True))
-        judged = replace(compile_groups.judge(self, context, [events.around], name, nested=True), keep=True)
+        judged = replace(judge(self, context, [events.around], name, nested=True), keep=True)
         self.steps.append(judged)
         kept = sql.both([sql.same("r", "e", "person_id", "event_id"), _is_one("r", "r0")])
         columns = (*EVENT, "sort_date", *self._extra(events))

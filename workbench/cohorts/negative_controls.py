@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from sqlglot import exp
 
 from workbench.cohorts.document import Part
@@ -18,6 +17,9 @@ from workbench.cohorts.domains import DOMAINS, Domain
 from workbench.engines import sql
 from workbench.engines.base import Engine
 from workbench.kernel.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _OUTCOMES = "outcome_concepts"
 _DOMAINS: Mapping[str, str] = {
@@ -64,7 +66,7 @@ def negative_controls(engine: Engine, concepts: Iterable[int], rule: OutcomeRule
     for table in (vocabulary, *(DOMAINS[name].table for name in rule.domains)):
         if not engine.columns(table):
             raise InvalidInput("cohort.table_missing", table=table, path="$.domains")
-    engine.load(_OUTCOMES, pa.table({"concept_id": pa.array(sorted(set(concepts)), pa.int64())}))
+    engine.load(_OUTCOMES, {"concept_id": sorted(set(concepts))})
     try:
         return engine.fetch(_days(rule))
     finally:

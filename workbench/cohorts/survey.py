@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-import pyarrow as pa
-
 from workbench.cohorts.plan import (
     CARE_REGION,
     DERIVED_FIELDS,
@@ -21,7 +19,7 @@ from workbench.cohorts.plan import (
     Plan,
     Test,
 )
-from workbench.engines.columns import whole_numbers
+from workbench.engines.columns import Numbers
 from workbench.vocabulary.concept_sets import SETS, ConceptSet
 
 SetsOf = tuple[str, ConceptSet | None, ConceptSet | None]
@@ -73,7 +71,7 @@ class Survey:
         """Return the table of a set's concepts and its number there: one table for all, or (`apart`) one each."""
         return (f"set_{self.sets[concepts]}", 1) if self.apart else (SETS, self.sets[concepts])
 
-    def bits(self) -> pa.Table:
+    def bits(self) -> Numbers:
         """Return the table that says which bit of which word stands for a set, by place (`place`)."""
         rows = [
             (self.place(domain, role), self.sets[concepts], at // WORD_BITS, 1 << (at % WORD_BITS))
@@ -82,7 +80,7 @@ class Survey:
             for concepts, at in bits.items()
         ]
         names = ("place", "set_id", "word", "value")
-        return pa.table({name: whole_numbers([row[at] for row in rows]) for at, name in enumerate(names)})
+        return {name: [row[at] for row in rows] for at, name in enumerate(names)}
 
     def place(self, domain: str, role: str) -> int:
         """Return the number of a domain's concepts, or of its source concepts, in the table of bits."""

@@ -7,6 +7,7 @@ Each statement is a transaction of its own: a database that is being loaded mean
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
@@ -18,6 +19,7 @@ from sqlglot import exp
 
 from workbench.engines import sql
 from workbench.engines.base import Capabilities, Step
+from workbench.engines.columns import Form, Numbers, nullable, to_arrow, tuples, write_arrow
 from workbench.engines.dialects import data_tables, data_view, render, temporary, view_name
 from workbench.kernel.errors import InvalidInput, Stopped, Unavailable
 
@@ -92,12 +94,12 @@ class PostgresEngine:
         """Return the column names of a data table in lower case; empty where the database lacks the table."""
         return frozenset(name.lower() for name, _ in self._sources.get(table, ()))
 
-    def load(self, table: str, rows: pa.Table) -> None:
-        """Make a work table from Arrow rows."""
+    def load(self, table: str, rows: pa.Table | Numbers) -> None:
+        """Make a work table from rows."""
         self.drop(table)
         self._go()
         try:
-            self._cursor.adbc_ingest(table, rows, mode="create", temporary=True)
+            self._cursor.adbc_ingest(table, to_arrow(rows), mode="create", temporary=True)
         except driver.Error as error:
             self._raise(error)
         self._run(f"ANALYZE pg_temp.{_quoted(table)}")
@@ -122,7 +124,15 @@ class PostgresEngine:
             found: pa.Table = self._cursor.fetch_arrow_table()
         except driver.Error as error:
             self._raise(error)
-        return found.cast(pa.schema([(field.name, field.type) for field in found.schema]))
+        return nullable(found)
+
+    def tuples(self, tree: exp.Query) -> list[tuple[Any, ...]]:
+        """Run a query and return its few rows."""
+        return tuples(self.fetch(tree))
+
+    def write(self, tree: exp.Query, path: Path, form: Form) -> None:
+        """Run a query and write its rows to a file."""
+        write_arrow(self.fetch(tree), path, form)
 
     def drop(self, table: str) -> None:
         """Forget a work table; done even after a stop, so that nothing remains."""
