@@ -23,7 +23,7 @@ from workbench.kernel.text import LANGS, catalogue
 TODAY = date(2030, 1, 1)
 DATA_CODES = {
     "concept_unknown", "set_resolves_nothing", "set_without_events", "exclusion_idle", "observation_unreachable",
-    "table_missing", "column_missing",
+    "table_missing", "column_missing", "column_type",
 }  # fmt: skip
 PREFIX = "cohort.check_"
 

@@ -58,6 +58,7 @@ def slow() -> exp.Select:
 def test_names_in_capitals_are_read_in_lower_case(engine: PostgresEngine) -> None:
     assert engine.columns("person") == {"person_id", "year_of_birth"}
     assert engine.columns("death") == frozenset()
+    assert (engine.type_of("person", "person_id"), engine.type_of("death", "person_id")) == ("integer", "")
     assert sorted(engine.fetch(people())["person_id"].to_pylist()) == [1, 2]
     assert "Person" in engine.explain(people())
     assert engine.progress() == -1.0

@@ -40,7 +40,7 @@ def check_data(
     """Return the questions about a definition on an engine's data: what the data lack for it to run, then the others in
     the order of the document.
 
-    `events` asks about persons' rows too. Raises Unavailable or Stopped as engines do.
+    `events` asks about persons' rows too, where the definition can run. Raises Unavailable or Stopped as engines do.
     """
     day = today or clock.today()
     known = check(definition, today=day)
@@ -52,7 +52,7 @@ def check_data(
         return [*absent, *known]
     asked = _Asked(engine, reading)
     found = [question for question in known if question.code not in _REPLACED]
-    found += [*asked.vocabulary(), *(asked.events() if events else ())]
+    found += [*asked.vocabulary(), *(asked.events() if events and not absent else ())]
     order = {path: at for at, path in enumerate(dict.fromkeys(question.path for question in [*known, *found]))}
     return absent + sorted(found, key=lambda question: order[question.path])
 
@@ -132,7 +132,7 @@ class _Asked:
             chosen = self.reading.set_of(each.part.get("CodesetId"))
             members = self.members[self.whole[chosen.get("id").value]] if chosen is not None else frozenset[int]()
             table, column = each.spec.table, each.spec.concept or ""
-            if chosen is None or not members or column not in self.engine.columns(table):
+            if chosen is None or not members or not column or each.spec.made:
                 continue
             if not _any_event(self.engine, table, column, members):
                 facts = {"name": name_of(chosen), "table": table}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from sqlglot import exp
@@ -23,7 +23,7 @@ from workbench.cohorts.compile_groups import judge
 from workbench.cohorts.compile_people import OBSERVED_TWICE, candidates, found_at_once, is_wide, observed_twice
 from workbench.cohorts.domains import DOMAINS
 from workbench.cohorts.event_tables import shared_steps, shared_table
-from workbench.cohorts.plan import CARE_REGION, Abnormal, Events, Group, Match
+from workbench.cohorts.plan import CARE_REGION, Abnormal, Events, Group, Match, Test
 from workbench.cohorts.survey import Needs, SetsOf, Survey, sets_of
 from workbench.engines import sql
 from workbench.engines.base import Step
@@ -42,6 +42,8 @@ _JOINS = {
     CARE_REGION: "care_site",
 }
 _COLUMNS = {
+    "age_at_start": "year_of_birth",
+    "age_at_end": "year_of_birth",
     "gender": "gender_concept_id",
     "race": "race_concept_id",
     "ethnicity": "ethnicity_concept_id",
@@ -49,12 +51,27 @@ _COLUMNS = {
     "specialty": "specialty_concept_id",
     "place_of_service": "place_of_service_concept_id",
 }
+_KEYS = {
+    "person": ("person_id",),
+    "visit_occurrence": ("visit_occurrence_id", "person_id"),
+    "provider": ("provider_id",),
+    "care_site": ("care_site_id",),
+}
+"""The tables that tests join, in the order of the joins, and by what."""
 
 
 def joined_tables(events: Events) -> tuple[str, ...]:
     """Return the other tables that a criterion's tests read, in a stable order."""
     wanted = {_JOINS[test.field] for test in events.tests if not isinstance(test, Abnormal) and test.field in _JOINS}
-    return tuple(table for table in ("person", "visit_occurrence", "provider", "care_site") if table in wanted)
+    return tuple(table for table in _KEYS if table in wanted)
+
+
+def joined_columns(tests: Iterable[Test]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the columns of other tables that tests read, with those that the tables are joined by."""
+    for test in tests:
+        if not isinstance(test, Abnormal) and test.field in _JOINS:
+            table = _JOINS[test.field]
+            yield table, (*_KEYS[table], *((_COLUMNS[test.field],) if test.field in _COLUMNS else ()))
 
 
 class Workshop:
@@ -256,15 +273,11 @@ def _user_period(events: Events, resolve: Resolve) -> list[Expr]:
 
 
 def _joins(events: Events) -> list[exp.Join]:
-    keys = {
-        "person": ("person_id",),
-        "visit_occurrence": ("visit_occurrence_id", "person_id"),
-        "provider": ("provider_id",),
-        "care_site": ("care_site_id",),
-    }
     # An event without a provider is kept, one without its visit, care site or person is not: as in Circe.
     return [
-        sql.join(sql.cdm_table(table, table), sql.same(table, "e", *keys[table]), "LEFT" if table == "provider" else "")
+        sql.join(
+            sql.cdm_table(table, table), sql.same(table, "e", *_KEYS[table]), "LEFT" if table == "provider" else ""
+        )
         for table in joined_tables(events)
     ]
 

@@ -93,8 +93,9 @@ def survey(plans: Iterable[Plan]) -> Survey:
     for plan in plans:
         for events, distinct in all_events(plan):
             _note_events(found, events, distinct)
-        for test in _demographic_tests(plan):
-            _note_test(found, test)
+        for asked in all_demographics(plan):
+            for test in asked.tests:
+                _note_test(found, test)
         if isinstance(plan.exit, DrugEra):
             needs = found.domains.setdefault("DrugExposure", Needs())
             _note_set(found, plan.exit.concepts)
@@ -143,7 +144,8 @@ def _in_group(group: Group) -> Iterator[Match]:
             yield member
 
 
-def _demographic_tests(plan: Plan) -> Iterator[Test]:
+def all_demographics(plan: Plan) -> Iterator[Demographics]:
+    """Yield every demographic criterion of a plan, at any depth."""
     groups = [*groups_of(plan)]
     groups += [events.around for events, _ in all_events(plan) if events.around is not None]
     while groups:
@@ -151,7 +153,7 @@ def _demographic_tests(plan: Plan) -> Iterator[Test]:
             if isinstance(member, Group):
                 groups.append(member)
             elif isinstance(member, Demographics):
-                yield from member.tests
+                yield member
 
 
 def _note_set(found: Survey, concepts: ConceptSet) -> None:
@@ -186,10 +188,11 @@ def note_columns(needs: Needs, events: Events, distinct: str | None) -> None:
     reads_visit = any(not isinstance(test, Abnormal) and test.field == "visit_type" for test in events.tests)
     needs.visits |= reads_visit or distinct == "visit_occurrence_id"
     if distinct is not None:
-        needs.columns |= _raw(distinct)
+        needs.columns |= columns_of(distinct)
 
 
-def _raw(name: str) -> set[str]:
+def columns_of(name: str) -> set[str]:
+    """Return the columns of the domain's own table that a field is read from, beyond those that every event has."""
     if name in _FROM:
         return set(_FROM[name])
     if name in _VIA:
@@ -204,5 +207,5 @@ def raw_columns(tests: Iterable[Test]) -> set[str]:
         if isinstance(test, Abnormal):
             found |= {"value_as_number", "range_low", "range_high", "value_as_concept_id"}
         else:
-            found |= _raw(test.field)
+            found |= columns_of(test.field)
     return found

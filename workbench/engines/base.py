@@ -59,6 +59,10 @@ class Engine(Answers, Protocol):
         """Return the column names of a data table in lower case; empty where the database lacks the table."""
         ...
 
+    def type_of(self, table: str, column: str) -> str:
+        """Return the engine's own name of a column's type (see `kinds`); empty where the data lack the column."""
+        ...
+
     def load(self, table: str, rows: pa.Table | Numbers) -> None:
         """Make a work table from rows (concept sets, excluded persons): data never travels in SQL text."""
         ...

@@ -124,7 +124,7 @@ class DuckDBEngine:
         columns = _columns_in(connection, "memory", CDM) if columns is None else columns
         self._connection = connection
         self._stopped = False
-        self._columns = {table: frozenset(name.lower() for name, _ in found) for table, found in columns.items()}
+        self._types = {table: {name.lower(): kind for name, kind in found} for table, found in columns.items()}
 
     @classmethod
     def over_parquet(
@@ -182,7 +182,11 @@ class DuckDBEngine:
 
     def columns(self, table: str) -> frozenset[str]:
         """Return the column names of a data table in lower case; empty where the database lacks the table."""
-        return self._columns.get(table, frozenset())
+        return frozenset(self._types.get(table, ()))
+
+    def type_of(self, table: str, column: str) -> str:
+        """Return DuckDB's name of a column's type; empty where the data lack the column."""
+        return self._types.get(table, {}).get(column, "")
 
     def load(self, table: str, rows: pa.Table | Numbers) -> None:
         """Make a work table from rows."""

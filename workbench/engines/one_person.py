@@ -41,6 +41,10 @@ class OnePerson:
         """Return the column names of a data table, as the wrapped engine does."""
         return self._engine.columns(table)
 
+    def type_of(self, table: str, column: str) -> str:
+        """Return the type of a column, as the wrapped engine does."""
+        return self._engine.type_of(table, column)
+
     def load(self, table: str, rows: pa.Table | Numbers) -> None:
         """Make a work table from rows."""
         self._engine.load(table, rows)

@@ -33,7 +33,7 @@ _SESSION = (
 _CANCELLED, _DENIED, _MEMORY = "57014", "42501", "53200"
 _PASSWORD = ("password", "passe", "authenti", "pg_hba", " role ", " rôle ")  # the server speaks its own language
 _COLUMNS = """
-    SELECT table_name::text, column_name::text, data_type LIKE 'timestamp%' AS moment
+    SELECT table_name::text, column_name::text, data_type::text
     FROM information_schema.columns WHERE table_schema = $1 ORDER BY ordinal_position
 """
 _SCHEMAS = """
@@ -48,7 +48,7 @@ class PostgresEngine:
 
     capabilities = Capabilities(dialect="postgres", explain=True, cancel=True)
 
-    def __init__(self, connection: Any, schema: str, columns: dict[str, list[tuple[str, bool]]], names: dict[str, str]):
+    def __init__(self, connection: Any, schema: str, columns: dict[str, list[tuple[str, str]]], names: dict[str, str]):
         """Wrap a session; use `over_url`."""
         self._connection = connection
         self._cursor: Any = connection.cursor()
@@ -80,11 +80,11 @@ class PostgresEngine:
             if schema is None:
                 schema = str((_rows(cursor, _SCHEMAS) or [{"name": "public"}])[0]["name"])
             names: dict[str, str] = {}
-            columns: dict[str, list[tuple[str, bool]]] = {}
+            columns: dict[str, list[tuple[str, str]]] = {}
             for row in _rows(cursor, _COLUMNS, schema):
                 table = str(row["table_name"])
                 names[table.lower()] = table
-                columns.setdefault(table.lower(), []).append((str(row["column_name"]), bool(row["moment"])))
+                columns.setdefault(table.lower(), []).append((str(row["column_name"]), str(row["data_type"])))
             if "person" not in columns:
                 raise InvalidInput("engine.schema_without_person", schema=schema, place=place)
             cursor.execute("SET search_path = pg_temp")
@@ -93,6 +93,10 @@ class PostgresEngine:
     def columns(self, table: str) -> frozenset[str]:
         """Return the column names of a data table in lower case; empty where the database lacks the table."""
         return frozenset(name.lower() for name, _ in self._sources.get(table, ()))
+
+    def type_of(self, table: str, column: str) -> str:
+        """Return PostgreSQL's name of a column's type; empty where the data lack the column."""
+        return next((kind for name, kind in self._sources.get(table, ()) if name.lower() == column), "")
 
     def load(self, table: str, rows: pa.Table | Numbers) -> None:
         """Make a work table from rows."""

@@ -80,6 +80,11 @@ class SparkEngine:
         """Return the column names of a data table in lower case; empty where the database lacks the table."""
         return frozenset(name.lower() for name in self._schemas[table].names) if table in self._schemas else frozenset()
 
+    def type_of(self, table: str, column: str) -> str:
+        """Return Arrow's name of a column's type; empty where the data lack the column."""
+        fields = self._schemas.get(table, ())
+        return next((str(field.type) for field in fields if field.name.lower() == column), "")
+
     def load(self, table: str, rows: pa.Table | Numbers) -> None:
         """Make a work table from rows."""
         self._go()

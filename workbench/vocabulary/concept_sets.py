@@ -6,7 +6,7 @@ on request what maps to these; excluded items are resolved alike and taken away.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -116,12 +116,16 @@ def _resolved(any_mapped: bool) -> exp.Query:
     )
 
 
-def needs(sets: Mapping[ConceptSet, int]) -> tuple[str, ...]:
-    """Return the vocabulary tables that resolving these sets reads."""
+def needs(sets: Iterable[ConceptSet]) -> dict[str, tuple[str, ...]]:
+    """Return the vocabulary tables that resolving these sets reads, with their columns."""
     items = [item for each in sets if not each.literal for item in each.items]
-    wanted = ("concept",) if items else ()
-    wanted += ("concept_ancestor",) if any(item.descendants for item in items) else ()
-    return wanted + (("concept_relationship",) if any(item.mapped for item in items) else ())
+    wanted: dict[str, tuple[str, ...]] = {"concept": ("concept_id",)} if items else {}
+    if any(item.descendants for item in items):
+        wanted["concept"] = ("concept_id", "invalid_reason")
+        wanted["concept_ancestor"] = ("ancestor_concept_id", "descendant_concept_id")
+    if any(item.mapped for item in items):
+        wanted["concept_relationship"] = ("concept_id_1", "concept_id_2", "relationship_id", "invalid_reason")
+    return wanted
 
 
 def steps(sets: Mapping[ConceptSet, int]) -> list[Step]:
