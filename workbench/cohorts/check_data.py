@@ -14,7 +14,7 @@ from sqlglot import exp
 
 from workbench.cohorts.check import check
 from workbench.cohorts.check_criteria import DOMAINS_OF, wrong_domains
-from workbench.cohorts.check_reading import Criterion, Question, Reading
+from workbench.cohorts.check_reading import Criterion, Question, Reading, days_in_words
 from workbench.cohorts.check_sets import flags_of, items_of, looks_for_standard, name_of, told
 from workbench.cohorts.circe import Definition
 from workbench.cohorts.document import Part
@@ -144,7 +144,7 @@ class _Asked:
         entry = self.reading.plan.entry
         most = _longest_period(self.engine) if entry.prior_days or entry.post_days else None
         if most is not None and entry.prior_days + entry.post_days > most:
-            facts = {"days": entry.prior_days + entry.post_days, "most": most}
+            facts = {"days": days_in_words(entry.prior_days + entry.post_days), "most": days_in_words(most)}
             yield Question("observation_unreachable", "$.PrimaryCriteria.ObservationWindow", facts)
 
 

@@ -9,12 +9,13 @@ from functools import cached_property
 from typing import Any, Literal, cast
 
 from workbench.cohorts.circe import Definition
+from workbench.cohorts.describe_events import Words
 from workbench.cohorts.document import Part
 from workbench.cohorts.domains import CRITERIA_TYPES, DOMAINS, Domain
 from workbench.cohorts.lower import lower
 from workbench.cohorts.plan import Demographics, Events, Group, Match, Plan
 from workbench.kernel.errors import UserError
-from workbench.kernel.text import Lang, say
+from workbench.kernel.text import LANGS, Lang, say
 
 LISTS = ("CriteriaList", "DemographicCriteriaList", "Groups")
 _SET_MEMBERS = frozenset({"CodesetId", "DrugCodesetId"})
@@ -23,10 +24,17 @@ HINTS = frozenset(
         "set_same_concepts", "set_unnamed", "concept_twice", "concept_invalid", "rule_unnamed", "domain_partly_wrong",
         "source_standard", "value_without_unit", "first_before_tests", "range_idle", "distinct_one", "drug_end_date",
         "window_unobserved", "follow_up_unobserved", "rule_implied", "qualified_idle", "limit_idle", "prior_long",
-        "all_until_observation_ends", "pad_idle", "exit_drug_foreign", "exclusion_idle",
+        "all_until_observation_ends", "pad_idle", "exit_drug_foreign", "exclusion_idle", "exit_before_end",
     }
 )  # fmt: skip
 """Codes of what is worth knowing; all others are questions that their author should answer."""
+_COUNTED = frozenset(
+    {
+        "concept_twice", "concept_in_and_out", "not_standard", "concept_invalid", "domain_partly_wrong",
+        "concept_unknown", "exclusion_idle", "group_impossible", "group_idle",
+    }
+)  # fmt: skip
+"""Codes that have words of their own (`one_…`) where their `count` is one."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,13 @@ class Question:
 
     def text(self, lang: Lang) -> str:
         """Return the question in one language."""
-        return say(f"cohort.check_{self.code}", lang, **{name: _in(value, lang) for name, value in self.facts.items()})
+        key = "one" if self.code in _COUNTED and self.facts.get("count") == 1 else "check"
+        return say(f"cohort.{key}_{self.code}", lang, **{name: _in(value, lang) for name, value in self.facts.items()})
+
+
+def days_in_words(count: int) -> dict[Lang, str]:
+    """Return a number of days in both languages, as a fact of a question."""
+    return {lang: Words(lang).days(count) for lang in LANGS}
 
 
 def _in(value: object, lang: Lang) -> object:
