@@ -54,4 +54,13 @@ def test_a_wrong_rule_writes_nothing(own: Path, tmp_path: Path) -> None:
     asked = ["cohort", "controls", "rule.json", "--database", str(own), "--out", "rows.parquet", "--concept", "1"]
     refused = workbench(*asked, cwd=tmp_path, check=False)
     assert (refused.returncode, (tmp_path / "rows.parquet").exists()) == (2, False)
-    assert "$.domains[0]" in refused.stderr
+    assert "$.domains[0] the rule of the negative controls" in refused.stderr
+    assert "cohort definition" not in refused.stderr
+
+
+def test_the_note_beside_numbers_says_how_persons_are_counted(own: Path, tmp_path: Path) -> None:
+    for verb, said in (("attrition", "any event"), ("inclusion", "one event, the best")):
+        told = workbench("cohort", verb, RULES, "--database", str(own), cwd=tmp_path).stdout
+        assert said in told
+        without_rules = workbench("cohort", verb, "gi_bleed", "--database", str(own), cwd=tmp_path).stdout
+        assert "the best" not in without_rules

@@ -192,6 +192,8 @@ def _exact(rows: list[AttritionRow]) -> None:
         for row in rows
     ]  # fmt: skip
     table([words(name) for name in ("step", "persons", "events", "without")], lines)
+    if any(row.persons_without is not None for row in rows):
+        tell(words("without_note"))
 
 
 @app.command("describe")
@@ -260,6 +262,8 @@ def _governed(steps: Sequence[Step]) -> None:
         for step in steps
     ]
     table([words(name) for name in ("step", "persons", "events", "without")], rows)
+    if any(step.without is not None for step in steps):
+        tell(words("without_note"))
 
 
 def shown(number: Any) -> str:

@@ -6,13 +6,14 @@ import sys
 import traceback
 from collections.abc import Mapping
 from importlib import import_module
+from itertools import pairwise
 
 import typer
 from typer.exceptions import TyperException
 
 from workbench import __version__
 from workbench.cli.common import complain, say_aside, words
-from workbench.kernel.errors import Stopped, UserError
+from workbench.kernel.errors import InvalidInput, Stopped, UserError
 
 HELP = "Cohorts over OMOP data, governed extracts, traceable models; every step in an audit log."
 VERBS: Mapping[str, str] = {
@@ -60,6 +61,7 @@ def run(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
     as_json = "--json" in arguments
     try:
+        _refuse_empty(arguments)
         result = app(arguments[0] if arguments else None)(args=arguments, prog_name="workbench", standalone_mode=False)
     except typer.Exit as leave:
         result = leave.exit_code
@@ -75,6 +77,16 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         return complain(Stopped("store.stopped"), as_json) if _is_interrupted(error) else _fault(error)
     return complain(Stopped("store.stopped"), as_json) if result == INTERRUPTED else int(result or 0)
+
+
+def _refuse_empty(arguments: list[str]) -> None:
+    """Raise InvalidInput for an argument without a value: as a path it would name the current folder."""
+    for before, argument in pairwise(["", *arguments]):
+        option, equals, value = argument.partition("=")
+        if not argument.strip():
+            raise InvalidInput("cli.empty", name=before if before.startswith("-") else words("empty_argument"))
+        if option.startswith("--") and equals and not value.strip():
+            raise InvalidInput("cli.empty", name=option)
 
 
 def _is_interrupted(error: Exception) -> bool:

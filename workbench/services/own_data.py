@@ -56,6 +56,8 @@ def own_engine(database: str, engine: str = "duckdb", results: Iterable[Path] = 
         raise Refused("own.production")
     if engine not in ENGINES:
         raise InvalidInput("own.engine_unknown", engine=engine, known=", ".join(ENGINES))
+    if not database.strip():
+        raise InvalidInput("own.path_empty")
     scheme, _, address = database.partition("://")
     if address:
         if scheme not in _POSTGRES_URLS or engine == "spark":
