@@ -163,6 +163,24 @@ def test_an_empty_value_is_not_the_current_folder(tmp_path: Path, arguments: tup
         own_engine("")
 
 
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("cohort", "check", f"{LONG}.json"), "cli.path_too_long"),
+        (("cohort", "count", "gi_bleed", "--database", LONG), "cli.path_too_long"),
+        (("cohort", "draw", "gi_bleed", "--out", f"{LONG}.svg"), "cli.path_too_long"),
+        (("cohort", "draw", "gi_bleed", "--out", "/proc/x.svg"), "services.picture_file"),
+        (("releases", "list", "--home", LONG), "cli.path_too_long"),
+    ],
+)
+def test_a_path_that_no_file_can_have(tmp_path: Path, arguments: tuple[str, ...], code: str) -> None:
+    refused(workbench(*arguments, cwd=tmp_path, check=False), 2, f"[{code}]")
+    assert contents(tmp_path) == []
+
+
 @pytest.mark.parametrize(
     "ref", ["mod-000000000000", "0" * 64, "'; DROP TABLE audit; --", "../../etc/passwd", "x" * 5000, "é\u202e"]
 )

@@ -158,6 +158,12 @@ def test_how_much_is_observed_is_said_in_words() -> None:
     assert told(0, 2)[1].startswith("At most 2 events are allowed over 365 days before entry")
 
 
+@pytest.mark.parametrize(("key", "reference"), [(0, "0"), ("0", 0), (0.0, 0), (None, 0)])
+def test_a_set_is_used_however_its_number_is_written(key: object, reference: object) -> None:
+    one = made({**entry(CodesetId=reference), "sets": [{**concept_set(0, 1, name="s"), "id": key}]})
+    assert not {code for code, _ in asked(one)} & {"set_unused", "no_set", "cannot_run"}
+
+
 def test_one_of_a_kind_is_said_in_the_singular() -> None:
     def told(count: int) -> list[str]:
         items_ = [item(concept_id) for concept_id in range(1, count + 1)]

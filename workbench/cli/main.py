@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from collections.abc import Mapping
@@ -74,6 +75,8 @@ def run(arguments: list[str]) -> int:
         return complain(error, as_json)
     except (typer.Abort, KeyboardInterrupt, BrokenPipeError):
         return complain(Stopped("store.stopped"), as_json)
+    except OSError as error:
+        return _misplaced(error, as_json)
     except Exception as error:
         return complain(Stopped("store.stopped"), as_json) if _is_interrupted(error) else _fault(error)
     return complain(Stopped("store.stopped"), as_json) if result == INTERRUPTED else int(result or 0)
@@ -92,6 +95,17 @@ def _refuse_empty(arguments: list[str]) -> None:
 def _is_interrupted(error: Exception) -> bool:
     """Ctrl-C in the middle of a query comes from DuckDB's driver as a RuntimeError, whoever had asked."""
     return isinstance(error, RuntimeError) and str(error) == "Query interrupted"
+
+
+def _misplaced(error: OSError, as_json: bool) -> int:
+    """Answer for a path that no file can have, or that this account may not look at; any other is a fault of ours."""
+    code = {errno.ENAMETOOLONG: "path_too_long", errno.EACCES: "path_closed", errno.EPERM: "path_closed"}.get(
+        error.errno or 0
+    )
+    if code is None:
+        return _fault(error)
+    path = str(error.filename)
+    return complain(InvalidInput(f"cli.{code}", path=path if len(path) < 100 else f"{path[:60]}…{path[-30:]}"), as_json)
 
 
 def _fault(error: Exception) -> int:

@@ -73,7 +73,7 @@ def wrong_domains(reading: Reading, chosen: Part, each: Criterion, domains: list
     """
     known = [domain for domain in domains if domain]
     other = [domain for domain in known if not _fits(domain, {each.spec.criteria})]
-    users = {one.spec.criteria for one in reading.criteria if one.part.get("CodesetId").value == chosen.get("id").value}
+    users = {one.spec.criteria for one in reading.criteria if reading.set_of(one.part.get("CodesetId")) is chosen}
     nowhere = [domain for domain in other if not _fits(domain, users)]
     facts = {"name": name_of(chosen), "table": each.spec.table}
     if other and len(other) == len(known):

@@ -14,7 +14,7 @@ from sqlglot import exp
 
 from workbench.cohorts.check import check
 from workbench.cohorts.check_criteria import DOMAINS_OF, wrong_domains
-from workbench.cohorts.check_reading import Criterion, Question, Reading, days_in_words
+from workbench.cohorts.check_reading import Criterion, Question, Reading, days_in_words, set_id
 from workbench.cohorts.check_sets import flags_of, items_of, looks_for_standard, name_of, told
 from workbench.cohorts.circe import Definition
 from workbench.cohorts.document import Part
@@ -112,7 +112,7 @@ class _Asked:
     def _known(self, item: Part) -> Concept | None:
         return self.concepts.get(_item(item).concept_id)
 
-    def _idle(self, key: object, item: Part) -> bool:
+    def _idle(self, key: int, item: Part) -> bool:
         line = _item(item)
         kept = ConceptSet(tuple(each for each in self.whole[key].items if not each.excluded))
         taken = self.members.get(ConceptSet((replace(line, excluded=False),)), frozenset())
@@ -122,7 +122,7 @@ class _Asked:
         chosen = self.reading.set_of(each.part.get("CodesetId"))
         if chosen is None or each.spec.criteria not in DOMAINS_OF:
             return
-        members = self.members[self.whole[chosen.get("id").value]]
+        members = self.members[self.whole[set_id(chosen.get("id"))]]
         standard = [self.concepts[one] for one in sorted(members) if self.concepts[one].standard == "S"]
         yield from wrong_domains(self.reading, chosen, each, [concept.domain for concept in standard])
 
@@ -130,7 +130,7 @@ class _Asked:
         """Criteria whose codes no event has, and observation that nobody has."""
         for each in self.reading.criteria:
             chosen = self.reading.set_of(each.part.get("CodesetId"))
-            members = self.members[self.whole[chosen.get("id").value]] if chosen is not None else frozenset[int]()
+            members = self.members[self.whole[set_id(chosen.get("id"))]] if chosen is not None else frozenset[int]()
             table, column = each.spec.table, each.spec.concept or ""
             if chosen is None or not members or not column or each.spec.made:
                 continue

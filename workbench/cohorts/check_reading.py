@@ -56,6 +56,11 @@ class Question:
         return say(f"cohort.{key}_{self.code}", lang, **{name: _in(value, lang) for name, value in self.facts.items()})
 
 
+def set_id(part: Part) -> int:
+    """Return the number of a concept set, where it stands or where it is referred to, as the plan reads it."""
+    return part.whole(0)
+
+
 def days_in_words(count: int) -> dict[Lang, str]:
     """Return a number of days in both languages, as a fact of a question."""
     return {lang: Words(lang).days(count) for lang in LANGS}
@@ -124,23 +129,23 @@ class Reading:
         ]
 
     @cached_property
-    def sets(self) -> dict[Any, Part]:
+    def sets(self) -> dict[int, Part]:
         """The concept sets by their id."""
-        return {each.get("id").value: each for each in self.root.get("ConceptSets").each()}
+        return {set_id(each.get("id")): each for each in self.root.get("ConceptSets").each()}
 
     @cached_property
-    def used(self) -> dict[Any, list[Part]]:
+    def used(self) -> dict[int, list[Part]]:
         """Where each concept set is referred to, by its id."""
-        found: dict[Any, list[Part]] = {}
+        found: dict[int, list[Part]] = {}
         for part in self.parts:
             for member in part.members():
                 if names_set(member):
-                    found.setdefault(member.value, []).append(member)
+                    found.setdefault(set_id(member), []).append(member)
         return found
 
     def set_of(self, reference: Part) -> Part | None:
         """Return the concept set that a member refers to, if the document has it."""
-        return self.sets.get(reference.value) if reference else None
+        return self.sets.get(set_id(reference)) if reference else None
 
     @cached_property
     def placed(self) -> list[Placed]:
@@ -182,7 +187,7 @@ def _plain(part: Part) -> bool:
 
 def names_set(member: Part) -> bool:
     """Return whether a member refers to a concept set: by its known names, or by a number under `…Concept`."""
-    return isinstance(member.value, int) and (member.name in _SET_MEMBERS or member.name.endswith("Concept"))
+    return isinstance(member.value, int | float | str) and (member.name in _SET_MEMBERS or member.name.endswith("Concept"))
 
 
 def _members(part: Part, group: Group, *, must: bool, nested: bool) -> Iterator[Placed]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,7 +125,7 @@ def generate_own(
     Raises as `own_engine` and `check_out` do.
     """
     form = check_out(out)
-    with files.writing(out) as aside:
+    with _writing(out) as aside:
         opened = own_engine(database, engine, [aside])
         try:
             return _counted(generate_to(opened, definitions, aside, form, progress))
@@ -142,7 +143,7 @@ def controls_own(engine: Engine, rule: Mapping[str, Any], concepts: Sequence[int
 
     form = check_out(out)
     rows = negative_controls(engine, concepts, OutcomeRule.read(rule))
-    with files.writing(out) as aside:
+    with _writing(out) as aside:
         write_arrow(rows, aside, form)
     counted = rows.group_by("concept_id").aggregate([("subject_id", "count_distinct"), ("subject_id", "count")])
     found = {str(row["concept_id"]): row for row in counted.to_pylist()}
@@ -152,6 +153,18 @@ def controls_own(engine: Engine, rule: Mapping[str, Any], concepts: Sequence[int
         for kind in ("count_distinct", "count")
     )
     return OwnRows(persons, events, {})
+
+
+@contextmanager
+def _writing(out: Path) -> Generator[Path]:
+    """Yield a file aside, as `files.writing`; InvalidInput where no such file can be: a folder of the system."""
+    try:
+        with files.writing(out) as aside:
+            yield aside
+    except OSError as error:
+        if out.name not in str(error.filename):
+            raise
+        raise InvalidInput("own.cannot_write", file=str(out)) from error
 
 
 _FORMS: Mapping[str, Form] = {".parquet": "parquet", ".csv": "csv"}

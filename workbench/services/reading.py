@@ -118,7 +118,10 @@ def write_picture(picture: str, out: Path) -> None:
     """Write an SVG to a file, whole or not at all; raises `services.picture_file` where it cannot go there."""
     if out.suffix != ".svg" or not out.absolute().parent.is_dir() or out.is_dir():
         raise InvalidInput("services.picture_file", file=str(out))
-    files.write_text(out, picture)
+    try:
+        files.write_text(out, picture)
+    except OSError as error:
+        raise InvalidInput("services.picture_file", file=str(out)) from error
 
 
 def check(definition: Definition) -> list[Question]:
