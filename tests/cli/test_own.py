@@ -37,6 +37,15 @@ def test_inclusion_statistics_agree_with_attrition(own: Path, tmp_path: Path) ->
     assert f"{persons['final']:,} of {persons['total']:,}" in told
 
 
+def test_the_file_that_is_broken_is_named(own: Path, tmp_path: Path) -> None:
+    for file in own.glob("*.parquet"):
+        (tmp_path / file.name).symlink_to(file)
+    (tmp_path / "death.parquet").unlink()
+    (tmp_path / "death.parquet").write_bytes((own / "death.parquet").read_bytes()[:50])
+    done = workbench("cohort", "count", "gi_bleed", "--database", ".", cwd=tmp_path, check=False)
+    assert (done.returncode, "death.parquet is no database" in done.stderr) == (1, True)
+
+
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
 def test_negative_controls_are_written_whole(own: Path, tmp_path: Path, suffix: str) -> None:
     (tmp_path / "rule.json").write_text('{"occurrenceType": "FIRST", "domains": ["condition"]}')

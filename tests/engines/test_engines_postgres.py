@@ -138,6 +138,7 @@ def test_what_cannot_be_opened_says_why(postgres_url: str, url: str, tmp_path: P
     assert _code(f"{postgres_url}&schema=bare") == "engine.schema_without_person"
     assert _code(f"{postgres_url}&schema=absent") == "engine.schema_without_person"
     assert _code(f"{postgres_url}&no_such_parameter=1") == "engine.url_wrong"
+    assert _code("postgresql://somebody:secret@[::1/care") == "engine.url_wrong"
 
 
 def test_a_user_who_may_only_read_suffices(url: str, postgres_url: str) -> None:

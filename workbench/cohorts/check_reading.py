@@ -187,7 +187,9 @@ def _plain(part: Part) -> bool:
 
 def names_set(member: Part) -> bool:
     """Return whether a member refers to a concept set: by its known names, or by a number under `…Concept`."""
-    return isinstance(member.value, int | float | str) and (member.name in _SET_MEMBERS or member.name.endswith("Concept"))
+    return isinstance(member.value, int | float | str) and (
+        member.name in _SET_MEMBERS or member.name.endswith("Concept")
+    )
 
 
 def _members(part: Part, group: Group, *, must: bool, nested: bool) -> Iterator[Placed]:

@@ -178,6 +178,8 @@ class DuckDBEngine:
             return cls(connection, columns)
         except duckdb.Error as error:
             connection.close()
+            if isinstance(error, duckdb.IOException) and "lock" in str(error).partition("\n")[0]:
+                raise Unavailable("engine.source_locked", name=path.name) from error
             raise Unavailable("engine.source_unreadable", reason=_reason(error)) from error
 
     def columns(self, table: str) -> frozenset[str]:

@@ -64,7 +64,10 @@ class PostgresEngine:
         Without a schema in the URL: the first of the user's search path that holds a table `person`. Raises
         InvalidInput where the URL or the schema is wrong, Unavailable where the server is away or refuses the user.
         """
-        address, schema = split_url(url)
+        try:
+            address, schema = split_url(url)
+        except ValueError:  # an address between brackets that is none; the URL may hold a password
+            raise InvalidInput("engine.url_wrong", place="postgresql://…") from None
         connection = connect(address, place_of(url))
         try:
             return cls._over(connection, schema, place_of(url))

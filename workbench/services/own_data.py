@@ -71,7 +71,20 @@ def own_engine(database: str, engine: str = "duckdb", results: Iterable[Path] = 
     except Unavailable as error:
         if error.code != "engine.source_unreadable":
             raise
-        raise Unavailable("own.unreadable", database=database, reason=error.facts["reason"]) from error
+        raise Unavailable("own.unreadable", database=_broken(database), reason=error.facts["reason"]) from error
+
+
+def _broken(database: str) -> str:
+    """Return the first file of a folder that is no whole Parquet file, to be named; else the database itself."""
+    import pyarrow as pa  # noqa: PLC0415 - a batch that goes well does without Arrow
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    for file in sorted(Path(database).glob("*.parquet")):
+        try:
+            pq.read_metadata(file)
+        except (OSError, pa.ArrowException):
+            return str(file)
+    return database
 
 
 def _postgres(url: str) -> Engine:
