@@ -34,7 +34,11 @@ def add(
     ],
     home: Home = None, as_name: As = None, as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Erase persons from every release, cache and index; no later load brings them back. It cannot be undone."""
+    """Erase persons from every release, cache and index; no later load brings them back. It cannot be undone.
+
+    Who reads a release reads to the end: that is waited for, five minutes at most; then the order stays pending, and
+    the next command goes on.
+    """
     persons = _persons(file)
     with opened(home, as_name) as (wb, actor), progress_bar(words("erasing")) as progress:
         view = erasures.add(wb, actor, persons, progress)

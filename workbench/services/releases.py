@@ -19,6 +19,7 @@ from workbench.repository import releases
 from workbench.repository.releases import Release
 from workbench.services.context import RETIRED, Workbench, acting, alone, event, working
 from workbench.services.erased_releases import ERASED, objecting
+from workbench.services.holding import hold
 from workbench.services.release_view import ReleaseView, view_of
 from workbench.store import documents, files, making, successors
 from workbench.store.documents import State
@@ -165,6 +166,7 @@ def verify_release(wb: Workbench, actor: Actor, ref: str) -> tuple[releases.Prob
         view = show_release(wb, actor, ref)
         if view.retired:
             raise Refused("release.retired", release=view.id)
+        hold(wb, view.id)
         problems = (*releases.verify_folder(wb.settings.releases / view.id), *_against_log(wb, view))
         if view.id != ref and (wb.settings.releases / ref).is_dir():
             problems += (releases.Problem("not_erased", ref),)
@@ -186,26 +188,35 @@ def _against_log(wb: Workbench, view: ReleaseView) -> tuple[releases.Problem, ..
 
 
 def current_release(wb: Workbench) -> Release:
-    """Return the release that is current, its files verified before this process first reads them.
-
-    Raises `services.no_release` where nothing was loaded, `release.damaged` where a file does not match.
+    """Return the release that is current, its files verified before this process first reads them; see
+    `verified_release`. Raises `services.no_release` where nothing was loaded.
     """
-    now = releases.current(wb.settings.releases)
+    now = None
+    while (named := releases.pointer(wb.settings.releases)) != now:  # another may have taken its place before the hold
+        now = named
+        if now:
+            hold(wb, now)
     if now is None:
         raise Unavailable("services.no_release")
-    return verified_release(wb, now.id)
+    return verified_release(wb, now)
 
 
 def verified_release(wb: Workbench, release_id: str) -> Release:
-    """Return a release by id, verified once by this process; see `current_release`.
+    """Return a release by id, its files verified once by this process; they stay until the verb that asks is over.
 
-    Raises `release.retired` where its folder was removed.
+    Raises `release.retired` where its folder was removed, `store.changed_meanwhile` where persons were just erased from
+    it, `release.damaged` where a file does not match.
     """
+    hold(wb, release_id)
     if not (wb.settings.releases / release_id).is_dir():
         with wb.store.read() as connection:
             state = documents.state(connection, RETIRED, release_id)
+            document = documents.find(connection, release_id)
+            after = successors.successor_of(connection, document.digest) if document else None
         if state is not None and state.state == "retired":
             raise Refused("release.retired", release=release_id)
+        if after is not None:
+            raise Refused("store.changed_meanwhile", id=release_id)
     release = releases.open_release(wb.settings.releases / release_id)
     if release.id not in wb.verified:
         releases.check_sound(release)
