@@ -18,6 +18,7 @@ from tests.services.test_load_under_fire import source
 from workbench.kernel.errors import Refused, UserError
 from workbench.services import doctor, erasures, holding, people, releases, retiring
 from workbench.services.context import Workbench, open_workbench
+from workbench.services.quality import show_quality
 
 
 @dataclass
@@ -162,16 +163,20 @@ def test_an_erasure_that_a_reader_outlasts_is_carried_out_after(home: Home, monk
     again.close()
 
 
-def test_an_erased_release_has_its_quality(home: Home) -> None:
-    from workbench.services.quality import show_quality
-
+def test_an_erased_release_has_its_quality_and_its_place(home: Home) -> None:
     steward = people.first_steward(home.wb)
+    loaded = {view.id: view.loaded_at for view in releases.list_releases(home.wb, steward)}
     before = show_quality(home.wb, steward, home.new)
     order = erasures.add(home.wb, steward, [1])
     for after in dict(order.releases).values():
         found = show_quality(home.wb, steward, after)
         assert found.release == after
         assert sum(found.summary.values()) == sum(before.summary.values())
+    views = releases.list_releases(home.wb, steward)
+    assert [view.in_place_of for view in views] == [home.old, home.new], "the first loaded first"
+    assert [view.loaded_at for view in views] == list(loaded.values())
+    assert all(view.erased_at and view.erased_at > view.loaded_at for view in views)
+    assert show_quality(home.wb, steward, views[1].id).before == views[0].id
 
 
 def test_a_release_is_opened_within_a_verb_only(home: Home) -> None:

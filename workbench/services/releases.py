@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -124,19 +125,30 @@ def _before(wb: Workbench) -> Release | None:
 
 
 def list_releases(wb: Workbench, actor: Actor) -> list[ReleaseView]:
-    """Return every release, oldest first; not those from which persons were erased, but what stands for them."""
+    """Return every release, the first loaded first; not those from which persons were erased, but in their places what
+    stands for them."""
     with acting(wb, actor, "release.read"):
         with wb.store.read() as connection:
             gone = {state.id for state in successors.erased(connection)}
-            known = [each for each in documents.every(connection, "release") if each.digest not in gone]
+            every = documents.every(connection, "release")
+            first = {successors.successor(connection, each.digest): each for each in reversed(every)}
+            known = [each for each in every if each.digest not in gone]
             notes = {note.body["release"]: note.body for note in documents.every(connection, "release_notes")}
             retired = {state.id for state in documents.states_of(connection, RETIRED) if state.state == "retired"}
         now = releases.pointer(wb.settings.releases)
         exact = can(actor, "release.load")
-        return [
+        views = [
             view_of(document, now, notes.get(document.digest), exact=exact, retired=document.id in retired)
             for document in known
         ]
+        return sorted((_since(view, first[view.digest]) for view in views), key=lambda view: view.loaded_at)
+
+
+def _since(view: ReleaseView, first: documents.Document) -> ReleaseView:
+    """Return a view with when its data were loaded, which persons who were erased since do not change."""
+    if first.digest == view.digest:
+        return view
+    return replace(view, loaded_at=first.made_at, in_place_of=first.id, erased_at=view.loaded_at)
 
 
 def show_release(wb: Workbench, actor: Actor, ref: str) -> ReleaseView:

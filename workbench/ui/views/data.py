@@ -68,6 +68,11 @@ def _entry(view: ReleaseView) -> Entry:
 
 def _detail(actor: Actor, view: ReleaseView) -> None:
     st.subheader(view.name, anchor=False)
+    if view.retired:
+        show(paragraph(say("release.said_retired", lang()), "wb-note"))
+    if view.erased_at:
+        said = say("release.said_erased", lang(), day=day(view.erased_at), before=view.in_place_of)
+        show(paragraph(said, "wb-note"))
     if not quality.is_checked(workbench(), actor, view.id):
         _tables(view)
         _unchecked(actor, view)
@@ -92,6 +97,8 @@ def _detail(actor: Actor, view: ReleaseView) -> None:
 
 
 def _unchecked(actor: Actor, view: ReleaseView) -> None:
+    if view.retired:
+        return
     show(paragraph(t("data_unchecked"), "wb-note"))
     if can(actor, "release.check"):
         busy = work.is_under_way(SLOT, actor)
