@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from workbench.cohorts.attrition import AttritionRow, attrition_rows
+from workbench.cohorts.attrition import AttritionRow, AttritionStep, attrition_rows
 from workbench.cohorts.circe import Definition
 from workbench.cohorts.compile import CohortScript, Script, compile_batch
+from workbench.cohorts.left import Counts, ExactCounts, PopulationCounts
 from workbench.cohorts.places import places_of
 from workbench.cohorts.plan import Exclude, Plan
 from workbench.cohorts.requirements import check_tables
@@ -38,7 +39,7 @@ class Generated:
 
     rows: pa.Table
     counts: Mapping[str, tuple[int, int]]
-    attrition: Mapping[str, list[AttritionRow]]
+    attrition: Mapping[str, list[AttritionStep]]
     failed: Mapping[str, UserError]
 
     def persons(self, name: str) -> int:
@@ -59,26 +60,31 @@ def generate(
     *,
     exclude: pa.Table | None = None,
     explain: bool = False,
+    key: bytes | None = None,
 ) -> Generated:
     """Run definitions as one batch and return their rows (`cohort, subject_id, cohort_start_date, cohort_end_date`).
 
     `exclude` is a table with `person_id` of persons to leave out of every cohort (oppositions). `explain` asks for the
-    attrition too, read from the same work tables. A definition that cannot be run is named in `failed`; the others
-    still run. Raises Stopped where `progress` or the engine was told
-    to stop, Unavailable where the engine fails on what all definitions share.
+    attrition too, read from the same work tables; with a `key`, together with the populations behind its numbers.
+    A definition that cannot be run is named in `failed`; the others still run. Raises Stopped where `progress` or the
+    engine was told to stop, Unavailable where the engine fails on what all definitions share.
     """
+    counts: Counts | None = None
+    if explain:
+        counts = ExactCounts(engine) if key is None else PopulationCounts.over(engine, key)
     with collecting_later():
-        return _generated(engine, definitions, progress, exclude, explain)
+        return _generated(engine, definitions, progress, exclude, counts)
 
 
 def _generated(
-    engine: Engine, definitions: Mapping[str, Definition], progress: Progress, exclude: pa.Table | None, explain: bool
-) -> Generated:
+    engine: Engine, definitions: Mapping[str, Definition], progress: Progress, exclude: pa.Table | None,
+    counts: Counts | None,
+) -> Generated:  # fmt: skip
     plans, failed = plans_of(engine, definitions, exclude)
     script = compile_batch(plans)
     tables: dict[str, pa.Table] = {}
     persons: dict[str, int] = {}
-    steps: dict[str, list[AttritionRow]] = {}
+    steps: dict[str, list[AttritionStep]] = {}
     try:
         prepare(engine, script, part(progress, 0.0, 0.6), exclude)
         for at, (name, cohort) in enumerate(script.cohorts.items()):
@@ -86,8 +92,8 @@ def _generated(
             try:
                 with running(engine, cohort):
                     found, counted = _rows(engine, name, cohort)
-                    if explain:
-                        steps[name] = attrition_rows(engine, plans[name], cohort)
+                    if counts is not None:
+                        steps[name] = attrition_rows(counts, plans[name], cohort)
                 tables[name], persons[name] = found, counted
             except Stopped:
                 raise
@@ -136,7 +142,7 @@ def attrition(engine: Engine, definition: Definition, *, exclude: pa.Table | Non
     try:
         prepare(engine, script, silent, exclude)
         with running(engine, cohort):
-            return attrition_rows(engine, plans[definition.name], cohort)
+            return [step.row for step in attrition_rows(ExactCounts(engine), plans[definition.name], cohort)]
     finally:
         clean(engine, script)
 

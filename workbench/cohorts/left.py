@@ -1,0 +1,151 @@
+"""Who is left at a step, counted in one of two ways: numbers alone, or with the populations behind them.
+
+One's own data need numbers, counted where the data are. Where numbers are governed, who is counted decides what is
+shown (`workbench.governance.sticky`), so persons are fetched, each once a query, and their populations made of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from sqlglot import exp
+
+from workbench.cohorts.rule_counts import judged_events, rule_counts
+from workbench.engines import sql
+from workbench.engines.base import Fetches
+from workbench.engines.sql import Expr
+from workbench.governance.populations import Classes, Counted, Population
+
+_Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Populations:
+    """Who is behind the numbers of persons, of events and of persons without the rule; None where nobody asked."""
+
+    persons: Population | None = None
+    events: Population | None = None
+    without: Population | None = None
+
+
+@dataclass(frozen=True)
+class Left:
+    """Persons and events that are left at a step, and persons left by all rules but this one (None: it is no rule)."""
+
+    persons: int
+    events: int
+    persons_without: int | None = None
+    populations: Populations = Populations()
+
+    def whole(self) -> Left:
+        """Return it without what is said of the other rules."""
+        return replace(self, persons_without=None, populations=replace(self.populations, without=None))
+
+
+class Counts(Protocol):
+    """A way to count."""
+
+    def all(self, source: Expr) -> Left:
+        """Count a table or query under the alias `e` with a `person_id`, one row an event."""
+        ...
+
+    def rules(self, judged: str, rules: int) -> list[Left]:
+        """Count a table of judged events: left after each rule and those before it, and by all the others."""
+        ...
+
+
+class ExactCounts:
+    """Numbers alone, counted by the engine."""
+
+    def __init__(self, engine: Fetches) -> None:
+        self._engine = engine
+
+    def all(self, source: Expr) -> Left:
+        """Count persons and events in one query."""
+        columns = {"persons": sql.count_distinct(sql.col("e", "person_id")), "events": sql.count_all()}
+        row = self._engine.fetch(sql.select(columns, source)).to_pylist()[0]
+        return Left(int(row["persons"]), int(row["events"]))
+
+    def rules(self, judged: str, rules: int) -> list[Left]:
+        """Count in three queries, however many rules."""
+        found = rule_counts(self._engine, judged, rules)
+        return [Left(*each) for each in zip(found.persons, found.events, found.persons_without, strict=True)]
+
+
+class Reduce(Protocol):
+    """What makes something of the rows of a query, or remembers what it made of them."""
+
+    def __call__(self, tree: exp.Query, into: Callable[[pa.Table], list[Left]]) -> list[Left]:
+        """Return what `into` makes of the query's rows."""
+        ...
+
+
+class PopulationCounts:
+    """Numbers with the populations behind them, under a key of 32 bytes."""
+
+    def __init__(self, reduce: Reduce, key: bytes) -> None:
+        self._reduce, self._key = reduce, key
+
+    @classmethod
+    def over(cls, engine: Fetches, key: bytes) -> PopulationCounts:
+        """Count on an engine that remembers nothing."""
+        return cls(lambda tree, into: into(engine.fetch(tree)), key)
+
+    def all(self, source: Expr) -> Left:
+        """Fetch each person with the number of events."""
+        person = sql.col("e", "person_id")
+        columns = {"person_id": person, "events": sql.count_all()}
+        tree = sql.select(columns, source, group=[person.copy()])
+        return self._reduce(tree, lambda rows: [_left(self._key, rows)])[0]
+
+    def rules(self, judged: str, rules: int) -> list[Left]:
+        """Fetch how many of each person's events pass how many rules in a row, and how many they pass in all."""
+        told = sql.columns("e", "person_id", "passed", "kept")
+        group = [column.copy() for column in told.values()]
+        source = sql.sub(judged_events(judged, rules), "e")
+        tree = sql.select({**told, "events": sql.count_all()}, source, group=group)
+        return self._reduce(tree, lambda rows: _by_rules(self._key, rows, rules))
+
+
+def _left(key: bytes, rows: pa.Table) -> Left:
+    return _of(Classes(key, _ints(rows, "person_id")).counted(_ints(rows, "events")))
+
+
+def _of(found: Counted, without: Population | None = None) -> Left:
+    told = Populations(found.persons, found.events, without)
+    return Left(found.persons.number, found.events.number, without.number if without else None, told)
+
+
+def _by_rules(key: bytes, rows: pa.Table, rules: int) -> list[Left]:
+    people, at = _numbered(rows)
+    passed, kept, events = (_ints(rows, name) for name in ("passed", "kept", "events"))
+    classes = Classes(key, people)
+    levels = [np.bincount(at[here], events[here], len(people)) for here in (passed > rule for rule in range(rules))]
+    all_pass = levels[-1] > 0
+    lefts: list[Left] = []
+    found: Counted | None = None
+    for rule, level in enumerate(levels):
+        if found is None or not np.array_equal(level, levels[rule - 1]):
+            here = np.flatnonzero(level)
+            found = classes.counted(level[here], here)
+        without = all_pass.copy()
+        without[at[(kept == rules - 1) & (passed == rule)]] = True
+        lefts.append(_of(found, classes.population(np.flatnonzero(without))))
+    return lefts
+
+
+def _numbered(rows: pa.Table) -> tuple[_Ints, npt.NDArray[np.intp]]:
+    """Return the distinct persons of some rows, and each row's place among them."""
+    coded: Any = rows["person_id"].cast(pa.int64()).combine_chunks().dictionary_encode()
+    if isinstance(coded, pa.ChunkedArray):
+        coded = coded.combine_chunks()
+    return coded.dictionary.to_numpy(), coded.indices.to_numpy().astype(np.intp)
+
+
+def _ints(rows: pa.Table, name: str) -> _Ints:
+    return rows[name].to_numpy().astype(np.int64, copy=False)
