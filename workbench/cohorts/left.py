@@ -6,9 +6,9 @@ shown (`workbench.governance.sticky`), so persons are fetched, each once a query
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +58,10 @@ class Counts(Protocol):
         """Count a table of judged events: left after each rule and those before it, and by all the others."""
         ...
 
+    def by(self, source: Expr, keys: Sequence[str]) -> list[tuple[tuple[Any, ...], Left]]:
+        """Count a table or query under the alias `e` by some of its columns, in no order; with none, as a whole."""
+        ...
+
 
 class ExactCounts:
     """Numbers alone, counted by the engine."""
@@ -71,16 +75,27 @@ class ExactCounts:
         row = self._engine.fetch(sql.select(columns, source)).to_pylist()[0]
         return Left(int(row["persons"]), int(row["events"]))
 
+    def by(self, source: Expr, keys: Sequence[str]) -> list[tuple[tuple[Any, ...], Left]]:
+        """Count persons and events in one query."""
+        told = sql.columns("e", *keys)
+        numbers = {"persons": sql.count_distinct(sql.col("e", "person_id")), "events": sql.count_all()}
+        group = [column.copy() for column in told.values()]
+        rows = self._engine.fetch(sql.select({**told, **numbers}, source, group=group)).to_pylist()
+        return [(tuple(row[key] for key in keys), Left(int(row["persons"]), int(row["events"]))) for row in rows]
+
     def rules(self, judged: str, rules: int) -> list[Left]:
         """Count in three queries, however many rules."""
         found = rule_counts(self._engine, judged, rules)
         return [Left(*each) for each in zip(found.persons, found.events, found.persons_without, strict=True)]
 
 
+Made = TypeVar("Made")
+
+
 class Reduce(Protocol):
     """What makes something of the rows of a query, or remembers what it made of them."""
 
-    def __call__(self, tree: exp.Query, into: Callable[[pa.Table], list[Left]]) -> list[Left]:
+    def __call__(self, tree: exp.Query, into: Callable[[pa.Table], Made]) -> Made:
         """Return what `into` makes of the query's rows."""
         ...
 
@@ -102,6 +117,15 @@ class PopulationCounts:
         columns = {"person_id": person, "events": sql.count_all()}
         tree = sql.select(columns, source, group=[person.copy()])
         return self._reduce(tree, lambda rows: [_left(self._key, rows)])[0]
+
+    def by(self, source: Expr, keys: Sequence[str]) -> list[tuple[tuple[Any, ...], Left]]:
+        """Fetch each person with the number of events of each kind."""
+        if not keys:
+            return [((), self.all(source))]
+        told = sql.columns("e", *keys, "person_id")
+        group = [column.copy() for column in told.values()]
+        tree = sql.select({**told, "events": sql.count_all()}, source, group=group)
+        return self._reduce(tree, lambda rows: _by_keys(self._key, rows, keys))
 
     def rules(self, judged: str, rules: int) -> list[Left]:
         """Fetch how many of each person's events pass how many rules in a row, and how many they pass in all."""
@@ -137,6 +161,34 @@ def _by_rules(key: bytes, rows: pa.Table, rules: int) -> list[Left]:
         without[at[(kept == rules - 1) & (passed == rule)]] = True
         lefts.append(_of(found, classes.population(np.flatnonzero(without))))
     return lefts
+
+
+def _by_keys(key: bytes, rows: pa.Table, keys: Sequence[str]) -> list[tuple[tuple[Any, ...], Left]]:
+    listed = [("person_id", "list"), ("events", "list")]
+    grouped = rows.group_by(list(keys), use_threads=False).aggregate(listed).combine_chunks()
+    persons, events = (_flat(grouped[f"{name}_list"]) for name in ("person_id", "events"))
+    ends = np.cumsum(grouped["events_list"].combine_chunks().value_lengths().to_numpy())
+    classes = Classes(key, persons)
+    places = np.split(np.arange(len(persons)), ends[:-1])
+    names = zip(*(grouped[name].to_pylist() for name in keys), strict=True)
+    return [(name, _of(classes.counted(events[at], at))) for name, at in zip(names, places, strict=False)]
+
+
+def _flat(lists: Any) -> _Ints:
+    return lists.combine_chunks().flatten().to_numpy().astype(np.int64)
+
+
+def joined(lefts: Sequence[Left]) -> Left:
+    """Return one or more groups together, where nobody is in two of them."""
+    first, *others = lefts
+    for other in others:
+        one, two = first.populations, other.populations
+        told = Populations(
+            None if one.persons is None or two.persons is None else one.persons.joined(two.persons),
+            None if one.events is None or two.events is None else one.events.joined(two.events),
+        )
+        first = Left(first.persons + other.persons, first.events + other.events, None, told)
+    return first
 
 
 def _numbered(rows: pa.Table) -> tuple[_Ints, npt.NDArray[np.intp]]:

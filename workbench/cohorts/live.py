@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 import pyarrow as pa
 from sqlglot import exp
@@ -18,7 +19,7 @@ from workbench.cohorts.attrition import AttritionRow, AttritionStep, attrition_r
 from workbench.cohorts.circe import Definition
 from workbench.cohorts.event_files import EventFiles
 from workbench.cohorts.generate import EXCLUDED, plans_of
-from workbench.cohorts.left import Counts, ExactCounts, Left, PopulationCounts
+from workbench.cohorts.left import Counts, ExactCounts, Made, PopulationCounts
 from workbench.cohorts.set_tables import EVENTS, Apart, compile_apart
 from workbench.engines import sql
 from workbench.engines.base import Engine, Step
@@ -81,7 +82,7 @@ class _Run:
         """Run a query over the script's tables and return its rows."""
         return self._memory.answer(self._renamed(tree))
 
-    def reduced(self, tree: exp.Query, into: Callable[[pa.Table], list[Left]]) -> list[Left]:
+    def reduced(self, tree: exp.Query, into: Callable[[pa.Table], Made]) -> Made:
         """Run a query over the script's tables and return what is made of its rows; the rows are not kept."""
         return self._memory.made_of(self._renamed(tree), into)
 
@@ -106,7 +107,7 @@ class _Memory:
         self._sets: dict[ConceptSet, str] = {}
         self._rows: OrderedDict[str, int] = OrderedDict()
         self._answers: OrderedDict[str, pa.Table] = OrderedDict()
-        self._made_of: OrderedDict[str, list[Left]] = OrderedDict()
+        self._made_of: OrderedDict[str, Any] = OrderedDict()
 
     def loaded(self, rows: pa.Table) -> str:
         name = _name(str(rows.schema) + str(rows.to_pydict()))
@@ -147,7 +148,7 @@ class _Memory:
                 self._answers.popitem(last=False)
         return self._answers[name]
 
-    def made_of(self, tree: exp.Query, into: Callable[[pa.Table], list[Left]]) -> list[Left]:
+    def made_of(self, tree: exp.Query, into: Callable[[pa.Table], Made]) -> Made:
         name = _name(_text(tree))
         if name not in self._made_of:
             self._made_of[name] = into(self._engine.fetch(tree))

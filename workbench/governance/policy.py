@@ -49,6 +49,7 @@ ALLOWED: Final[Mapping[str, frozenset[Role]]] = {
     "model.train": frozenset({_SCIENTIST}),
     "model.read": _READERS,
     "audit.read": frozenset({_OFFICER}),
+    "alert.read": frozenset({_OFFICER}),
     "audit.verify": _ALL,
     "audit.restart": frozenset({_OFFICER}),
     "audit.export": frozenset({_OFFICER, _STEWARD}),

@@ -44,6 +44,11 @@ class Population:
     number: int
     bits: bytes
 
+    def joined(self, other: Population) -> Population:
+        """Return the two together; nobody is in both."""
+        odd = np.bitwise_xor(np.frombuffer(self.bits, np.uint8), np.frombuffer(other.bits, np.uint8)).tobytes()
+        return Population(self.kind, self.persons + other.persons, self.number + other.number, odd)
+
     def as_json(self) -> dict[str, Any]:
         """Return it as a JSON value, for another process of this workbench."""
         return {

@@ -18,7 +18,7 @@ from workbench.kernel.progress import Progress, silent
 from workbench.kernel.settings import Settings
 from workbench.repository import releases
 from workbench.services import erased_releases
-from workbench.store import documents, files, jobs, making, migrate
+from workbench.store import documents, files, jobs, making, migrate, successors
 from workbench.store.chain import Event
 from workbench.store.store import Store
 
@@ -124,13 +124,16 @@ def _go_on_erasing(wb: Workbench) -> None:
 
 
 def sweep_retired(wb: Workbench) -> None:
-    """Remove the folders and caches of releases that were retired.
+    """Remove the folders and caches of releases that were retired, and what is remembered of numbers shown on them.
 
     Also at each opening: a process may have died between the decision and the deed.
     """
     with wb.store.read() as connection:
-        retired = [state.id for state in documents.states_of(connection, RETIRED) if state.state == "retired"]
-    for release in retired:
+        retired = [state for state in documents.states_of(connection, RETIRED) if state.state == "retired"]
+        loaded = [documents.find(connection, successors.first(connection, state.digest)) for state in retired]
+    for first in loaded:
+        shutil.rmtree(wb.settings.disclosure / (first.id if first else "-"), ignore_errors=True)
+    for release in (state.id for state in retired):
         for root in (wb.settings.releases, wb.settings.cache):
             if (root / release).is_dir():
                 aside = root / f".retired-{release}"

@@ -26,7 +26,7 @@ from workbench.kernel.errors import InvalidInput, UserError
 from workbench.kernel.progress import Progress, part, silent
 from workbench.kernel.schemas import validate
 from workbench.repository import releases
-from workbench.services import cohorts
+from workbench.services import cohorts, numbers
 from workbench.services.context import Workbench, acting, alone, event
 from workbench.services.erased_releases import ERASED, OPPOSITION, objecting, pending, sweep
 from workbench.services.expiry import SYSTEM
@@ -149,6 +149,7 @@ def _erase(
         validate(tombstone, "erasure")
         made.event.payload["manifest_sha256"] = files.sha256_file(made.folder / releases.MANIFEST)
         made.event.payload["tombstone"] = digest_document(tombstone)
+        numbers.forget(wb, document.digest, result.persons)
         with made.publish("release", after, result.manifest) as write:
             documents.put(write, "erasure", f"era-{short(digest_document(tombstone))}", tombstone)
             successors.replace(write, document.digest, tombstone["after"])
