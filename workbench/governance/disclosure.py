@@ -36,11 +36,17 @@ LOWEST: Final = 15
 
 @dataclass(frozen=True)
 class Shown:
-    """A number as people see it: `value` is rounded, or None where it is hidden."""
+    """A number as people see it: `value` is rounded, or None where it is hidden, or `withheld` for another's sake."""
 
     value: int | None
     text_fr: str
     text_en: str
+    withheld: bool = False
+
+
+def not_shown() -> Shown:
+    """Return how a number is shown that would give a hidden one away (`workbench.governance.suppression`)."""
+    return Shown(None, *_both("governance.withheld"), withheld=True)
 
 
 class Space(Protocol):

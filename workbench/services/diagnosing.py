@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -20,8 +20,9 @@ from workbench.cohorts.left import Populations
 from workbench.engines.base import Engine
 from workbench.engines.duckdb import DuckDBEngine
 from workbench.governance.actors import Actor
-from workbench.governance.disclosure import Shown, as_shown
+from workbench.governance.disclosure import Shown, as_shown, not_shown
 from workbench.governance.populations import Population
+from workbench.governance.suppression import withheld
 from workbench.kernel.digest import digest_document
 from workbench.kernel.progress import Progress, part, silent
 from workbench.kernel.text import LANGS
@@ -107,7 +108,7 @@ def diagnose_cohort(wb: Workbench, actor: Actor, ref: str, progress: Progress = 
                 pass
             alerts.watch(wb, actor)
             report(1.0, "")
-    return _view(document, _governed)
+    return _protected(_view(document, _governed))
 
 
 def diagnostics_of(wb: Workbench, actor: Actor, ref: str) -> DiagnosticsView | None:
@@ -117,7 +118,7 @@ def diagnostics_of(wb: Workbench, actor: Actor, ref: str) -> DiagnosticsView | N
         document = _kept(_place(wb, view))
         if document is None or document["cohort"] != view.digest:
             return None
-        return _view(document, _governed)
+        return _protected(_view(document, _governed))
 
 
 def _governed(count: Mapping[str, Any]) -> tuple[Shown, Shown]:
@@ -179,6 +180,24 @@ def _view(body: Mapping[str, Any], numbers: Numbers) -> DiagnosticsView:
         orphans={name: rows for name, each in body["orphans"].items() if (rows := told.listed(each))},
         questions=tuple(body["questions"]),
     )
+
+
+def _protected(view: DiagnosticsView) -> DiagnosticsView:
+    """Withhold what would give a hidden number away: persons by age and sex, and events by month and year, add up."""
+    years, places = view.years, {row.what["year"]: at for at, row in enumerate(view.years, start=1)}
+    months = [row for row in view.months if row.what["year"] in places]
+    parents = [-1, *(0 for _ in years), *(places[row.what["year"]] for row in months)]
+    values = [row.events.value for row in (view.total, *years, *months)]
+    gone = withheld(values, parents, persons=False)
+    hidden = {id(row) for at, row in enumerate((view.total, *years, *months)) if at in gone}
+
+    def safe(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+        return tuple(replace(row, events=not_shown()) if id(row) in hidden else row for row in rows)
+
+    persons = [row.persons.value for row in (view.total, *view.people)]
+    alone = withheld(persons, [-1, *(0 for _ in view.people)])
+    people = (replace(row, persons=not_shown()) if at in alone else row for at, row in enumerate(view.people, start=1))
+    return replace(view, years=safe(years), months=safe(view.months), people=tuple(people))
 
 
 @dataclass(frozen=True)
