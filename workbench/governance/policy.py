@@ -57,6 +57,7 @@ ALLOWED: Final[Mapping[str, frozenset[Role]]] = {
     "key.rotate": frozenset({_STEWARD}),
     "key.destroy": frozenset({_OFFICER}),
     "optout.add": frozenset({_OFFICER, _STEWARD}),
+    "optout.withdraw": frozenset({_OFFICER, _STEWARD}),
     "optout.read": frozenset({_OFFICER, _STEWARD}),
     "user.manage": frozenset({_STEWARD}),
     "doctor.run": _ALL,

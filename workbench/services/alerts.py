@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, case, func, select
 
 from workbench.governance.actors import Actor
 from workbench.governance.patterns import PATTERNS, VERBS, Pattern
@@ -18,7 +17,7 @@ from workbench.store.chain import Event
 from workbench.store.tables import audit, payloads
 
 ALERT = "alert.raise"
-LOOKED_AT = 20_000
+LOOKED_AT = 5_000
 """Entries of the log, the newest, in which a pattern is looked for."""
 
 
@@ -36,39 +35,34 @@ class Alert:
 
 def watch(wb: Workbench, actor: Actor) -> None:
     """Raise an alert for each pattern that a person's questions make by now, where none was raised in its window."""
-    now = clock.timestamp()
-    raised, asked = _recent(wb, actor.name, min(_since(now, each) for each in PATTERNS))
+    now = clock.now()
+    since = {each: clock.written(now - timedelta(hours=each.hours)) for each in PATTERNS}
+    counts, raised = _recent(wb, actor.name, since)
     for pattern in PATTERNS:
-        since = _since(now, pattern)
-        if any(time >= since and body["pattern"] == pattern.code for time, body in raised):
+        if counts[pattern] < pattern.questions or raised.get(pattern.code, "") >= since[pattern]:
             continue
-        count = sum(time >= since and _is(pattern, body) for time, body in asked)
-        if count >= pattern.questions:
-            facts = {"pattern": pattern.code, "questions": count, "hours": pattern.hours}
-            with wb.store.write(Event(SYSTEM, SYSTEM, ALERT, subject=actor.name, payload=facts)):
-                pass
+        facts = {"pattern": pattern.code, "questions": counts[pattern], "hours": pattern.hours}
+        with wb.store.write(Event(SYSTEM, SYSTEM, ALERT, subject=actor.name, payload=facts)):
+            pass
 
 
-def _is(pattern: Pattern, body: dict[str, Any]) -> bool:
-    return pattern.kind == "all" or body.get(pattern.kind, 0) > 0
-
-
-def _since(now: str, pattern: Pattern) -> str:
-    return clock.written(datetime.fromisoformat(now) - timedelta(hours=pattern.hours))
-
-
-def _recent(wb: Workbench, person: str, since: str) -> tuple[Sequence[Any], Sequence[Any]]:
-    """The alerts about a person and the person's questions of late, each as time and payload."""
+def _recent(wb: Workbench, person: str, since: Mapping[Pattern, str]) -> tuple[dict[Pattern, int], dict[str, str]]:
+    """How many questions of each pattern a person asked of late, and when each pattern was last raised."""
     with wb.store.read() as connection:
         last = connection.execute(select(audit.c.seq).order_by(audit.c.seq.desc()).limit(1)).scalar() or 0
-        query = (
-            select(audit.c.verb, audit.c.time, payloads.c.body)
-            .join(payloads, payloads.c.seq == audit.c.seq)
-            .where(audit.c.seq > last - LOOKED_AT, audit.c.time >= since, audit.c.outcome == "done")
-        )
-        alerts = connection.execute(query.where(audit.c.verb == ALERT, audit.c.subject == person)).all()
-        asked = connection.execute(query.where(audit.c.verb.in_(VERBS), audit.c.actor == person)).all()
-    return [(time, body) for _, time, body in alerts], [(time, body) for _, time, body in asked]
+        lately = (audit.c.seq > last - LOOKED_AT, audit.c.time >= min(since.values()), audit.c.outcome == "done")
+        sums = [func.sum(case((and_(audit.c.time >= since[each], *_is(each)), 1), else_=0)) for each in since]
+        joined = select(*sums).join_from(audit, payloads, payloads.c.seq == audit.c.seq)
+        row = connection.execute(joined.where(*lately, audit.c.verb.in_(VERBS), audit.c.actor == person)).one()
+        alerts = select(audit.c.time, payloads.c.body).join(payloads, payloads.c.seq == audit.c.seq)
+        told = connection.execute(alerts.where(*lately, audit.c.verb == ALERT, audit.c.subject == person)).all()
+    counts = {each: int(count or 0) for each, count in zip(since, row, strict=True)}
+    return counts, {body["pattern"]: time for time, body in sorted(told, key=lambda each: each[0])}
+
+
+def _is(pattern: Pattern) -> list[ColumnElement[bool]]:
+    """The condition that a question is of a pattern's kind."""
+    return [] if pattern.kind == "all" else [payloads.c.body[pattern.kind].as_integer() > 0]
 
 
 def list_alerts(wb: Workbench, actor: Actor) -> list[Alert]:

@@ -28,22 +28,20 @@ from workbench.kernel.schemas import validate
 from workbench.repository import releases
 from workbench.services import cohorts, numbers
 from workbench.services.context import Workbench, acting, alone, event
-from workbench.services.erased_releases import ERASED, OPPOSITION, objecting, pending, sweep
+from workbench.services.erased_releases import (
+    ERASED,
+    LARGEST,
+    OPPOSITION,
+    Made,
+    made_of,
+    objecting,
+    pending,
+    sweep,
+)
 from workbench.services.expiry import SYSTEM
 from workbench.store import documents, files, jobs, making, successors
 from workbench.store.chain import Event
 from workbench.store.documents import Document, State
-
-LARGEST = 2**63 - 1
-
-
-@dataclass(frozen=True)
-class Made:
-    """What was made before with rows of somebody who was erased since, and is not changed by it."""
-
-    kind: str
-    id: str
-    study: str | None
 
 
 @dataclass(frozen=True)
@@ -225,11 +223,4 @@ def _concerned(connection: Connection, tombstone: Document) -> Iterator[Made]:
         for _, extract in documents.children(connection, entry["cohort"]):
             if extract.kind == "extract" and extract.body["release"] in then:
                 yield Made(extract.kind, extract.id, extract.study)
-                yield from _made_of(connection, extract)
-
-
-def _made_of(connection: Connection, document: Document) -> Iterator[Made]:
-    for _, child in documents.children(connection, document.digest):
-        if child.kind in {"features", "model"}:
-            yield Made(child.kind, child.id, child.study)
-            yield from _made_of(connection, child)
+                yield from made_of(connection, extract)
