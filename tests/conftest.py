@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -17,6 +16,7 @@ from typing import NoReturn
 
 import pytest
 
+from tests.homes import copy_home
 from workbench.cli.main import run
 
 if not hasattr(sys.modules["__main__"], "__file__"):
@@ -97,7 +97,4 @@ def _made_once(place: Path) -> Path:
 @pytest.fixture
 def demo_copy(demo_home: Path, tmp_path: Path) -> Path:
     """A copy of the demonstration home, with its keys and MLflow folder, to be changed at will."""
-    for suffix in ("", "-keys"):
-        shutil.copytree(demo_home.with_name(demo_home.name + suffix), tmp_path / f"home{suffix}")
-    shutil.copytree(demo_home.parent / "mlruns", tmp_path / "mlruns")
-    return tmp_path / "home"
+    return copy_home(demo_home, tmp_path)

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, workbench
+from workbench.kernel.errors import InvalidInput
 from workbench.kernel.text import LANGS, catalogue
+from workbench.services.own_data import own_engine
 
 
 def refused(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
@@ -141,6 +143,42 @@ def test_a_demonstration_home_takes_no_data_of_patients(demo_copy: Path) -> None
 )
 def test_usage_errors(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     refused(workbench(*arguments, cwd=tmp_path, check=False), 2, "--help")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (("cohort", "generate", "gi_bleed", "--database", "", "--out", "rows.parquet"), "--database"),
+        (("cohort", "generate", "gi_bleed", "--database=", "--out", "rows.parquet"), "--database"),
+        (("cohort", "count", "", "--database", "x.duckdb"), "a part of the command"),
+        (("releases", "list", "--home", " "), "--home"),
+        (("load", "omop", ""), "a part of the command"),
+    ],
+)
+def test_an_empty_value_is_not_the_current_folder(tmp_path: Path, arguments: tuple[str, ...], name: str) -> None:
+    (tmp_path / "person.parquet").write_bytes(b"")
+    refused(workbench(*arguments, cwd=tmp_path, check=False), 2, f"The value of {name} is empty", "[cli.empty]")
+    assert contents(tmp_path) == ["person.parquet"]
+    with pytest.raises(InvalidInput, match="path_empty"):
+        own_engine("")
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("cohort", "check", f"{LONG}.json"), "cli.path_too_long"),
+        (("cohort", "count", "gi_bleed", "--database", LONG), "cli.path_too_long"),
+        (("cohort", "draw", "gi_bleed", "--out", f"{LONG}.svg"), "cli.path_too_long"),
+        (("cohort", "draw", "gi_bleed", "--out", "/proc/x.svg"), "services.picture_file"),
+        (("releases", "list", "--home", LONG), "cli.path_too_long"),
+    ],
+)
+def test_a_path_that_no_file_can_have(tmp_path: Path, arguments: tuple[str, ...], code: str) -> None:
+    refused(workbench(*arguments, cwd=tmp_path, check=False), 2, f"[{code}]")
+    assert contents(tmp_path) == []
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tests.cohorts.conftest import BLEED, definition
 from tests.conftest import workbench
 from workbench.cohorts.shipped import shipped
 from workbench.intake.omop import demo_source
+from workbench.repository.cdm import TABLES
 
 RULES = "celecoxib_without_prior_gi_bleed"
 
@@ -129,3 +131,24 @@ def test_an_id_that_no_database_holds_is_a_usage_error(upper: str, tmp_path: Pat
     done = workbench("cohort", *asked, "9" * 20, "--database", upper, *out, cwd=tmp_path, check=False)
     assert done.returncode == 2
     assert not (tmp_path / "rows.csv").exists()
+
+
+def test_what_stands_beside_the_definitions_of_a_folder_is_left(tmp_path: Path) -> None:
+    """Hidden files and folders are none; a name over two lines, or with a sign of the terminal, stands on one line."""
+    folder = tmp_path / "definitions"
+    (folder / "folder.json").mkdir(parents=True)
+    for name in ("two\nlines", "red\x1b[31m"):
+        (folder / f"{name}.json").write_text(definition(BLEED))
+    (folder / "._two.json").write_bytes(b"\x00\x05\x16\x07")
+    with duckdb.connect(str(tmp_path / "own.duckdb")) as connection:
+        for name in ("person", "observation_period", "condition_occurrence", "concept", "concept_ancestor"):
+            fields = ", ".join(f"{field.name} {field.sql_type}" for field in TABLES[name].fields)
+            connection.execute(f"CREATE TABLE {name} ({fields})").fetchall()
+    done = workbench("cohort", "count", "definitions", "--database", "own.duckdb", cwd=tmp_path)
+    assert [line.split()[:1] for line in done.stdout.splitlines()] == [["cohort"], ["red"], ["two"]]
+    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize(("lang", "said"), [("fr", " : à savoir : "), ("en", ": worth knowing: ")])
+def test_questions_are_asked_in_the_language_named(tmp_path: Path, lang: str, said: str) -> None:
+    assert said in workbench("cohort", "check", "gi_bleed", "--lang", lang, cwd=tmp_path).stdout

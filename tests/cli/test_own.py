@@ -37,6 +37,15 @@ def test_inclusion_statistics_agree_with_attrition(own: Path, tmp_path: Path) ->
     assert f"{persons['final']:,} of {persons['total']:,}" in told
 
 
+def test_the_file_that_is_broken_is_named(own: Path, tmp_path: Path) -> None:
+    for file in own.glob("*.parquet"):
+        (tmp_path / file.name).symlink_to(file)
+    (tmp_path / "death.parquet").unlink()
+    (tmp_path / "death.parquet").write_bytes((own / "death.parquet").read_bytes()[:50])
+    done = workbench("cohort", "count", "gi_bleed", "--database", ".", cwd=tmp_path, check=False)
+    assert (done.returncode, "death.parquet is no database" in done.stderr) == (1, True)
+
+
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
 def test_negative_controls_are_written_whole(own: Path, tmp_path: Path, suffix: str) -> None:
     (tmp_path / "rule.json").write_text('{"occurrenceType": "FIRST", "domains": ["condition"]}')
@@ -54,4 +63,13 @@ def test_a_wrong_rule_writes_nothing(own: Path, tmp_path: Path) -> None:
     asked = ["cohort", "controls", "rule.json", "--database", str(own), "--out", "rows.parquet", "--concept", "1"]
     refused = workbench(*asked, cwd=tmp_path, check=False)
     assert (refused.returncode, (tmp_path / "rows.parquet").exists()) == (2, False)
-    assert "$.domains[0]" in refused.stderr
+    assert "$.domains[0] the rule of the negative controls" in refused.stderr
+    assert "cohort definition" not in refused.stderr
+
+
+def test_the_note_beside_numbers_says_how_persons_are_counted(own: Path, tmp_path: Path) -> None:
+    for verb, said in (("attrition", "any event"), ("inclusion", "one event, the best")):
+        told = workbench("cohort", verb, RULES, "--database", str(own), cwd=tmp_path).stdout
+        assert said in told
+        without_rules = workbench("cohort", verb, "gi_bleed", "--database", str(own), cwd=tmp_path).stdout
+        assert "the best" not in without_rules

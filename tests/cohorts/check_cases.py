@@ -225,6 +225,14 @@ CASES = [
         one("Measurement", ValueAsNumber=VALUE, Unit=UNIT),
     ),
     Case(
+        "value_without_unit", "$.PrimaryCriteria.CriteriaList[0].Measurement",
+        one("Measurement", RangeHighRatio=VALUE, ValueAsNumber=VALUE), one("Measurement", RangeHighRatio=VALUE),
+    ),
+    Case(
+        "value_without_unit", "$.PrimaryCriteria.CriteriaList[0].Measurement", one("Measurement", RangeHigh=VALUE),
+        one("Measurement", RangeHighRatio=VALUE, RangeHigh=VALUE, ValueAsNumber=than("gt", 0)),
+    ),
+    Case(
         "first_before_tests", "$.PrimaryCriteria.CriteriaList[0].Measurement",
         one("Measurement", First=True, ValueAsNumber=VALUE), one("Measurement", First=True, Age=than("gte", 18)),
     ),
@@ -354,7 +362,8 @@ CASES = [
     ),
     Case("prior_long", "$.PrimaryCriteria.ObservationWindow.PriorDays", {"ObservationWindow": {"PriorDays": 9999}},
          {"ObservationWindow": {"PriorDays": 3650}}),
-    Case("exit_negative", "$.EndStrategy.DateOffset", leaving("EndDate", -1), leaving("EndDate", 0)),
+    Case("exit_negative", "$.EndStrategy.DateOffset", leaving("StartDate", -1), leaving("EndDate", -1)),
+    Case("exit_before_end", "$.EndStrategy.DateOffset", leaving("EndDate", -1), leaving("EndDate", 0)),
     Case("exit_zero", "$.EndStrategy.DateOffset", leaving("StartDate", 0), leaving("StartDate", 1)),
     Case(
         "exit_drug_foreign", "$.EndStrategy.CustomEra",

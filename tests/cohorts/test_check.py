@@ -23,7 +23,7 @@ from workbench.kernel.text import LANGS, catalogue
 TODAY = date(2030, 1, 1)
 DATA_CODES = {
     "concept_unknown", "set_resolves_nothing", "set_without_events", "exclusion_idle", "observation_unreachable",
-    "table_missing", "column_missing",
+    "table_missing", "column_missing", "column_type",
 }  # fmt: skip
 PREFIX = "cohort.check_"
 
@@ -156,6 +156,30 @@ def test_how_much_is_observed_is_said_in_words() -> None:
     assert told(0, 0)[0].startswith("L’absence est cherchée sur 365 jours avant l’entrée, mais aucun suivi n’est exigé")
     assert "the observation required is only 1 day:" in told(1, 0)[1]
     assert told(0, 2)[1].startswith("At most 2 events are allowed over 365 days before entry")
+
+
+@pytest.mark.parametrize(("key", "reference"), [(0, "0"), ("0", 0), (0.0, 0), (None, 0)])
+def test_a_set_is_used_however_its_number_is_written(key: object, reference: object) -> None:
+    one = made({**entry(CodesetId=reference), "sets": [{**concept_set(0, 1, name="s"), "id": key}]})
+    assert not {code for code, _ in asked(one)} & {"set_unused", "no_set", "cannot_run"}
+
+
+def test_one_of_a_kind_is_said_in_the_singular() -> None:
+    def told(count: int) -> list[str]:
+        items_ = [item(concept_id) for concept_id in range(1, count + 1)]
+        odd = [{**each, "concept": {**each["concept"], "INVALID_REASON": "D"}} for each in items_]
+        questions = check(made({"sets": [{"id": 0, "name": "s", "expression": {"items": odd}}]}), today=TODAY)
+        return [q.text(lang) for q in questions if q.code == "concept_invalid" for lang in LANGS]
+
+    assert told(1)[0].startswith("Dans le jeu « s », un concept n’est plus valide :")
+    assert told(1)[1].startswith("In the set “s”, a concept is no longer valid:")
+    assert told(2)[1].startswith("In the set “s”, concepts are no longer valid (2):")
+    far = made({"EndStrategy": {"DateOffset": {"DateField": "StartDate", "Offset": -1}}})
+    texts = [q.text(lang) for q in check(far, today=TODAY) if q.code == "exit_negative" for lang in LANGS]
+    assert [text.partition(":")[0].strip() for text in texts] == [
+        "La sortie est 1 jour avant le début",
+        "The exit is 1 day before the start",
+    ]
 
 
 def test_a_name_over_several_lines_is_said_on_one() -> None:

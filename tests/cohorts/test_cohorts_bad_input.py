@@ -183,9 +183,10 @@ def test_a_missing_file_is_an_answer(tmp_path: Path) -> None:
 
 
 def test_a_document_of_another_encoding_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "latin.json").write_bytes('{"Title": "hémorragie"}'.encode("latin-1"))
-    with pytest.raises(InvalidInput):
-        read_definition(tmp_path / "latin.json")
+    for encoding in ("latin-1", "utf-16"):
+        (tmp_path / "latin.json").write_bytes('{"Title": "hémorragie"}'.encode(encoding))
+        with pytest.raises(InvalidInput, match="UTF-8"):
+            read_definition(tmp_path / "latin.json")
 
 
 def nested(levels: int) -> str:

@@ -13,7 +13,7 @@ from workbench.cohorts.check import check
 from workbench.cohorts.circe import read_definition
 from workbench.cohorts.compile import compile_batch
 from workbench.cohorts.describe import describe
-from workbench.cohorts.generate import ROWS, generate
+from workbench.cohorts.generate import generate
 from workbench.engines.duckdb import DuckDBEngine
 from workbench.kernel.errors import Stopped
 
@@ -28,7 +28,9 @@ def test_the_others_of_a_batch_still_run(engine: DuckDBEngine) -> None:
     made = generate(engine, definitions)
     assert made.persons("good") == 479
     assert {name: error.code for name, error in made.failed.items()} == {"other": "cohort.not_supported"}
-    assert made.rows.schema == ROWS
+    assert [f"{field.name} {field.type}" for field in made.rows.schema] == [
+        "cohort string", "subject_id int64", "cohort_start_date date32[day]", "cohort_end_date date32[day]",
+    ]  # fmt: skip
 
 
 def test_a_database_without_a_table_is_named_with_the_path(patients: dict[str, Path]) -> None:

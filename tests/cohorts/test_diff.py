@@ -18,7 +18,7 @@ from workbench.cohorts.diff import diff
 from workbench.cohorts.plan import Limit, Plan
 from workbench.cohorts.shipped import shipped
 from workbench.kernel.errors import UserError
-from workbench.kernel.text import LANGS, Lang
+from workbench.kernel.text import LANGS, Lang, say
 
 SHIPPED = read_definition(shipped()["celecoxib_without_prior_gi_bleed"])
 
@@ -184,3 +184,45 @@ def test_concepts_of_one_name_are_told_apart() -> None:
     gone, come = diff(SHIPPED, edited(other_code), "en")
     assert f"removed {concept['CONCEPT_NAME']} ({concept['CONCEPT_ID']})" in gone
     assert f"added {concept['CONCEPT_NAME']} (7)" in come
+
+
+def _written_otherwise(value: Any, key: str = "") -> Any:
+    """A document with its numbers as texts, or as texts with a fraction, and its flags as words."""
+    if isinstance(value, dict):
+        return {name: _written_otherwise(each, name) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_written_otherwise(each) for each in value]
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return str(value) if key in ("CodesetId", "id") else f" {value}.0"
+    return value
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_what_is_only_written_in_another_way_is_no_difference(lang: Lang) -> None:
+    for name, path in shipped().items():
+        before = read_definition(path)
+        after = read_definition(json.dumps(_written_otherwise(before.document)))
+        assert after.plan == before.plan, name
+        assert diff(before, after, lang) == diff(after, before, lang) == [say("cohort.diff_no_effect", lang)], name
+
+
+def test_a_flag_that_is_off_is_a_flag_that_is_absent_but_for_one() -> None:
+    def windows(**flags: Any) -> Definition:
+        def edit(document: Any) -> None:
+            match = rule(document, 0)["CriteriaList"][0]
+            match["EndWindow"] = {"Start": {"Days": 9, "Coeff": -1}, "End": {"Days": 0, "Coeff": 1}, **flags}
+
+        return edited(edit)
+
+    assert diff(windows(), windows(UseIndexEnd=False), "en") == [say("cohort.diff_no_effect", "en")]
+    assert len(diff(windows(), windows(UseEventEnd=False), "en")) == 1
+
+
+def test_texts_that_look_like_numbers_are_texts() -> None:
+    def told(text: str) -> Definition:
+        entry = {"Observation": {"ValueAsString": {"Text": text, "Op": "contains"}}}
+        return edited(lambda document: document["PrimaryCriteria"]["CriteriaList"].append(entry))
+
+    assert len(diff(told("1"), told("1.0"), "en")) == 1

@@ -13,7 +13,8 @@ import pytest
 from tests.cohorts.test_cohorts_corpus import cases
 from workbench.cohorts.circe import read_definition
 from workbench.cohorts.generate import generate
-from workbench.cohorts.left import ExactCounts, PopulationCounts
+from workbench.cohorts.left import ExactCounts
+from workbench.cohorts.left_people import PopulationCounts
 from workbench.cohorts.live import LiveCounts
 from workbench.engines import sql
 from workbench.engines.duckdb import DuckDBEngine, connect

@@ -48,16 +48,19 @@ def test_one_cohort_a_concept(rule: dict[str, Any], expected: list[tuple[int, in
 
 
 @pytest.mark.parametrize(
-    ("rule", "code", "path"),
+    ("rule", "path"),
     [
-        ({}, "cohort.member_missing", "$.domains"),
-        ({"domains": []}, "cohort.member_missing", "$.domains[0]"),
-        ({"domains": ["weather"]}, "cohort.wrong_value", "$.domains[0]"),
-        ({"domains": "drug"}, "cohort.not_list", "$.domains"),
-        ({"domains": ["drug"], "occurrenceType": "LAST"}, "cohort.wrong_value", "$.occurrencetype"),
+        ({}, "$.domains"),
+        ({"domains": []}, "$.domains"),
+        ({"domains": "drug"}, "$.domains"),
+        ({"Domains": ["drug", "weather"]}, "$.Domains[1]"),
+        ({"domains": [None]}, "$.domains[0]"),
+        ({"domains": ["drug"], "OccurrenceType": "LAST"}, "$.OccurrenceType"),
+        ({"domains": ["drug"], "occurrenceType": 3}, "$.occurrenceType"),
+        ({"domains": ["drug"], "detectOnDescendants": "perhaps"}, "$.detectOnDescendants"),
     ],
 )
-def test_what_is_wrong_is_named(rule: dict[str, Any], code: str, path: str) -> None:
+def test_what_is_wrong_is_named_in_its_own_words(rule: dict[str, Any], path: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         OutcomeRule.read(rule)
-    assert (caught.value.code, caught.value.facts["path"]) == (code, path)
+    assert (caught.value.code, caught.value.facts["path"]) == ("cohort.outcome_rule", path)

@@ -14,7 +14,6 @@ import os
 import re
 import runpy
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -24,6 +23,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.docs.pages import PAGES, PEOPLE, Command, Save, steps
+from tests.homes import copy_home
 from workbench.governance.actors import Actor
 from workbench.governance.protocols import check_protocol
 from workbench.intake.omop import demo_source
@@ -58,9 +58,7 @@ WORD = re.compile(rf"(?<![\w-])({'|'.join(NEWEST)})(?![\w-])")
 @pytest.fixture
 def clone(demo_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder like a clone after `make demo`, as the current one."""
-    for suffix in ("", "-keys"):
-        shutil.copytree(demo_home.with_name(f"{demo_home.name}{suffix}"), tmp_path / f".workbench{suffix}")
-    shutil.copytree(demo_home.parent / "mlruns", tmp_path / "mlruns")
+    copy_home(demo_home, tmp_path, ".workbench")
     for name in ("cohorts", "Makefile", "pyproject.toml"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "my-omop.duckdb").symlink_to(demo_source())

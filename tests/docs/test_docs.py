@@ -48,7 +48,7 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(target), f"{page.name}: {link}"
 
 
-@pytest.mark.parametrize("name", [*PEOPLE, "hospital-data", "loading"])
+@pytest.mark.parametrize("name", [*PEOPLE, "hospital", "hospital-data", "loading"])
 def test_a_page_for_people_exists_in_both_languages(name: str) -> None:
     english, french = headings(DOCS / f"{name}.md"), headings(DOCS / f"{name}.fr.md")
     assert [depth for depth, _ in english] == [depth for depth, _ in french]

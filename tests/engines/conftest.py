@@ -48,7 +48,7 @@ EDGES = pa.table(
 
 
 def open_engine(kind: str, tables: dict[str, pa.Table], folder: Path, url: str) -> Engine:
-    """An engine of a kind over small tables."""
+    """An engine of a kind over small tables; it may write `rows.parquet` and `rows.csv` in the folder."""
     if kind == "postgres":
         return PostgresEngine.over_url(fill(url, "edges", tables))
     paths = {name: folder / f"{name}.parquet" for name in tables}
@@ -56,7 +56,7 @@ def open_engine(kind: str, tables: dict[str, pa.Table], folder: Path, url: str) 
         pq.write_table(tables[name], path)
     if kind == "spark":
         return SparkEngine.over_parquet(paths, remote=os.environ.get("SPARK_REMOTE"))
-    return DuckDBEngine.over_parquet(paths, threads=1)
+    return DuckDBEngine.over_parquet(paths, threads=1, results=[folder / "rows.parquet", folder / "rows.csv"])
 
 
 @pytest.fixture(scope="session")
@@ -66,10 +66,16 @@ def postgres_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the small tables, in which the engines may write."""
+    return tmp_path_factory.mktemp("edges")
+
+
 @pytest.fixture(scope="session", params=ENGINES)
-def any_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def any_engine(request: pytest.FixtureRequest, results: Path) -> Iterator[Engine]:
     """Each engine in turn, over the edge values as the data table `person`."""
     url = request.getfixturevalue("postgres_url") if request.param == "postgres" else ""
-    engine = open_engine(request.param, {"person": EDGES}, tmp_path_factory.mktemp("edges"), url)
+    engine = open_engine(request.param, {"person": EDGES}, results, url)
     yield engine
     engine.close()

@@ -6,6 +6,7 @@ The expected rows are written by hand. Rows are compared as a multiset: no query
 from __future__ import annotations
 
 import ast
+import csv
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from sqlglot import exp
 
 from tests.engines import test_conformance_values as values
 from workbench.engines import sql
 from workbench.engines.base import Engine, Step
+from workbench.engines.columns import tuples
 from workbench.engines.dialects import render
 from workbench.engines.sql import Expr
 
@@ -59,6 +62,10 @@ def _aggregate(kind: type[exp.AggFunc], column: str) -> Query:
 
 def _nothing() -> Expr:
     return sql.compare(sql.number(1), "=", sql.number(0))
+
+
+def _always() -> Expr:
+    return sql.compare(sql.number(1), "=", sql.number(1))
 
 
 def _numbered(descending: bool) -> exp.Query:
@@ -150,6 +157,18 @@ QUERIES: list[tuple[str, Query, Rows]] = [
         lambda: sql.select({"v": sql.count_if(sql.compare(a("size"), ">", sql.number(0)), a("word"))}, ta()),
         [(2,)],
     ),
+    (
+        "bits_if: the bits of the rows that meet a condition",
+        lambda: sql.select({"v": sql.bits_if(sql.compare(a("size"), ">", sql.number(5)), a("size"))}, ta()),
+        [(15,)],
+    ),
+    (
+        "bits_if: the highest bit of a word",
+        lambda: sql.select({"v": sql.bits_if(_always(), sql.cast(sql.number(1 << 61), "BIGINT"))}, ta()),
+        [(1 << 61,)],
+    ),
+    ("bits_if: of nothing is unknown", lambda: sql.select({"v": sql.bits_if(_nothing(), a("size"))}, ta()), [(None,)]),
+    ("bits_of: a mask of two bits", lambda: sql.select({"v": sql.bits_of(sql.number(13), 6)}, tb()), [(4,)] * 4),
     ("Sum: over NULL", lambda: sql.select({"v": sql.cast(sql.aggregate(exp.Sum, a("size")), "BIGINT")}, ta()), [(12,)]),
     (
         "Sum: of nothing is unknown",
@@ -249,6 +268,32 @@ def test_a_table_of_no_rows_can_be_loaded(tables: Engine) -> None:
     tables.load("t_none", A.slice(0, 0))
     assert tables.fetch(sql.select({"v": sql.count_all()}, sql.work_table("t_none", "t")))["v"].to_pylist() == [0]
     tables.drop("t_none")
+
+
+def test_whole_numbers_are_loaded_as_they_are(tables: Engine) -> None:
+    """Small tables of Python numbers come and go without Arrow: the widest ones, and none."""
+    wide: Rows = [(1, 2**63 - 1), (2, -(2**63)), (3, 0)]
+    tables.load("t_numbers", {"at": [at for at, _ in wide], "value": [value for _, value in wide]})
+    chosen = sql.select(sql.columns("t", "at", "value"), sql.work_table("t_numbers", "t"), by=[sql.col("t", "at")])
+    assert tables.tuples(chosen) == wide
+    tables.load("t_numbers", {"at": [], "value": []})
+    assert tables.tuples(chosen) == []
+    tables.drop("t_numbers")
+
+
+def test_rows_are_written_to_a_file_in_their_order(tables: Engine, results: Path) -> None:
+    chosen = {**sql.columns("a", "day", "size", "word")}
+    known = [sql.negate(sql.is_null(a("day"))), sql.negate(sql.is_null(a("word")))]
+    tree = sql.select(chosen, ta(), where=known, by=[a("day"), a("size")])
+    rows: Rows = [(date(2023, 12, 31), 5, "É"), (date(2024, 1, 31), -10, ""), (date(2024, 2, 29), 7, "é")]
+    rows.append((date(2024, 2, 29), 10, "é"))
+    tables.write(tree, results / "rows.parquet", "parquet")
+    assert tuples(pq.read_table(results / "rows.parquet")) == rows
+    tables.write(tree, results / "rows.csv", "csv")
+    with (results / "rows.csv").open(encoding="utf-8", newline="") as stream:
+        head, *lines = csv.reader(stream)
+    assert head == ["day", "size", "word"]
+    assert lines == [[str(value) for value in row] for row in rows]
 
 
 def test_the_tables_hold_every_node_of_the_white_list() -> None:

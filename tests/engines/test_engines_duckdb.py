@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -42,6 +45,26 @@ def test_a_database_file_is_read_in_lower_case_and_never_written(database: Path)
     assert database.read_bytes() == before
 
 
+def test_it_writes_the_files_that_it_was_opened_for_and_no_other(database: Path, tmp_path: Path) -> None:
+    mine, other = tmp_path / "mine's.parquet", tmp_path / "other.parquet"
+    with DuckDBEngine.over_database(database, results=[mine]) as engine:
+        engine.write(people(), mine, "parquet")
+        with pytest.raises(Unavailable):
+            engine.write(people(), other, "parquet")
+    assert pq.read_table(mine)["person_id"].to_pylist() == [1]
+    assert not other.exists()
+
+
+def test_a_place_that_cannot_be_written_is_an_error_of_the_disk(database: Path) -> None:
+    full = Path("/dev/full")
+    with (
+        DuckDBEngine.over_database(database, results=[full]) as engine,
+        pytest.raises(OSError, match="space") as caught,
+    ):
+        engine.write(people(), full, "csv")
+    assert caught.value.errno == errno.ENOSPC
+
+
 def test_parquet_files_are_read(tmp_path: Path) -> None:
     path = tmp_path / "it's a person.parquet"
     pq.write_table(pa.table({"person_id": [1, 2]}), path)
@@ -59,6 +82,31 @@ def test_sources_that_cannot_be_read_are_answers(tmp_path: Path) -> None:
         with pytest.raises(Unavailable) as caught:
             make()
         assert caught.value.code == code
+
+
+def test_only_the_schema_main_of_a_file_is_read(tmp_path: Path) -> None:
+    """A file may have a schema named as our own is."""
+    with duckdb.connect(str(tmp_path / "two.duckdb")) as connection:
+        connection.execute("CREATE SCHEMA cdm").fetchall()
+        connection.execute("CREATE TABLE cdm.person AS SELECT 7 AS person_id, 1 AS other").fetchall()
+        connection.execute("CREATE TABLE cdm.death AS SELECT 7 AS person_id").fetchall()
+        connection.execute("CREATE TABLE person AS SELECT 1 AS person_id").fetchall()
+    with DuckDBEngine.over_database(tmp_path / "two.duckdb", threads=1) as engine:
+        assert (engine.columns("person"), engine.columns("death")) == ({"person_id"}, frozenset())
+        assert engine.fetch(people())["person_id"].to_pylist() == [1]
+
+
+def test_a_database_that_another_program_writes_is_said_to_be(database: Path) -> None:
+    holding = f"import duckdb; c = duckdb.connect({str(database)!r}); print(flush=True); input()"
+    other = subprocess.Popen([sys.executable, "-c", holding], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    other.stdout.readline()
+    try:
+        with pytest.raises(Unavailable) as caught:
+            DuckDBEngine.over_database(database)
+        assert caught.value.code == "engine.source_locked"
+    finally:
+        other.communicate("\n")
 
 
 def test_a_failing_step_tells_no_data(database: Path) -> None:

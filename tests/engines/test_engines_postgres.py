@@ -58,6 +58,7 @@ def slow() -> exp.Select:
 def test_names_in_capitals_are_read_in_lower_case(engine: PostgresEngine) -> None:
     assert engine.columns("person") == {"person_id", "year_of_birth"}
     assert engine.columns("death") == frozenset()
+    assert (engine.type_of("person", "person_id"), engine.type_of("death", "person_id")) == ("integer", "")
     assert sorted(engine.fetch(people())["person_id"].to_pylist()) == [1, 2]
     assert "Person" in engine.explain(people())
     assert engine.progress() == -1.0
@@ -137,6 +138,7 @@ def test_what_cannot_be_opened_says_why(postgres_url: str, url: str, tmp_path: P
     assert _code(f"{postgres_url}&schema=bare") == "engine.schema_without_person"
     assert _code(f"{postgres_url}&schema=absent") == "engine.schema_without_person"
     assert _code(f"{postgres_url}&no_such_parameter=1") == "engine.url_wrong"
+    assert _code("postgresql://somebody:secret@[::1/care") == "engine.url_wrong"
 
 
 def test_a_user_who_may_only_read_suffices(url: str, postgres_url: str) -> None:

@@ -38,6 +38,7 @@ def engine(place: Path) -> Iterator[SparkEngine]:
 def test_names_in_capitals_are_read_in_lower_case(engine: SparkEngine) -> None:
     assert engine.columns("person") == {"person_id", "year_of_birth"}
     assert engine.columns("death") == frozenset()
+    assert (engine.type_of("person", "person_id"), engine.type_of("death", "person_id")) == ("int32", "")
     assert sorted(engine.fetch(people())["person_id"].to_pylist()) == [1, 2]
     assert engine.explain(people())
     assert engine.progress() == -1.0

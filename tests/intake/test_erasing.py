@@ -179,6 +179,7 @@ def test_a_load_after_an_erasure_is_a_full_load(before: Any, steps: Any, gone: l
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 @settings(max_examples=100, **QUICK)
 @given(before=states, steps=edits, gone=persons)
 def test_many_loads_after_an_erasure_are_full_loads(before: Any, steps: Any, gone: list[int]) -> None:

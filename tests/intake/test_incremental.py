@@ -140,6 +140,7 @@ def test_a_folder_read_in_part_is_the_folder_read_whole(before: Any, steps: Any)
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 @settings(max_examples=150, **QUICK)
 @given(before=states, steps=edits)
 def test_many_folders_read_in_part_are_the_folders_read_whole(before: Any, steps: Any) -> None:
@@ -191,6 +192,7 @@ def test_a_server_read_in_part_is_the_server_read_whole(server: str, before: Any
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 @settings(max_examples=80, **QUICK)
 @given(before=states, steps=edits)
 def test_many_servers_read_in_part_are_the_servers_read_whole(server: str, before: Any, steps: Any) -> None:
@@ -344,3 +346,18 @@ def test_release_notes_count_what_changed_in_rows_persons_and_concepts(tmp_path:
     assert notes["persons"] == {"before": 3, "after": 3, "added": 1, "removed": 1, "changed": 2}
     assert notes["concepts"] == {"before": 1, "after": 2, "added": 1, "removed": 0}
     assert notes["unchanged"] == ["death"]
+
+
+def test_rows_that_were_only_numbered_anew_did_not_change(tmp_path: Path) -> None:
+    """Observation periods are numbered in the order of persons: one who comes first moves all the others' numbers."""
+    state = {"person": [person(2), person(3)], "condition_occurrence": [condition(2, 2), condition(3, 3)], "death": []}
+    write(tmp_path / "source", state)
+    before = load(tmp_path / "source", tmp_path / "before")
+    state["person"].append(person(1))
+    state["condition_occurrence"].append(condition(1, 1))
+    write(tmp_path / "source", state)
+    after = load(tmp_path / "source", tmp_path / "after", before)
+    notes = changes(before, after.folder, after.manifest)
+    periods = next(each for each in notes["tables"] if each["name"] == "observation_period")
+    assert [periods[part] for part in ("before", "after", "added", "removed", "changed")] == [2, 3, 1, 0, 0]
+    assert notes["persons"] == {"before": 2, "after": 3, "added": 1, "removed": 0, "changed": 0}

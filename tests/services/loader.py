@@ -1,8 +1,8 @@
 """Loads in processes of their own, to be killed: `python -m tests.services.loader HOME` forks one for each line read.
 
-A line is the path of a source, or `erase N` to erase a person. The answers are lines too: `pid N`, `at SHARE` as it
-goes on, `refused CODE`, `done ID`, and `ended STATUS` when the process is gone. Forking from a process that has
-everything imported and nothing open makes a load begin at once.
+A line is the path of a source, `erase N` to erase a person, or `check RELEASE` to check one. The answers are lines too:
+`pid N`, `at SHARE` as it goes on, `refused CODE`, `done ID`, and `ended STATUS` when the process is gone. Forking from
+a process that has everything imported and nothing open makes a load begin at once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from tests.conftest import ROOT
 from workbench.kernel.errors import UserError
 from workbench.kernel.settings import Settings, load_settings
-from workbench.services import erasures, people, releases
+from workbench.services import erasures, people, quality, releases
 from workbench.services.context import open_workbench
 
 
@@ -27,13 +27,15 @@ def settings_of(home: Path) -> Settings:
 
 
 def load(home: Path, source: Path | str) -> None:
-    """Load a source, or erase a person, and say how it goes on."""
+    """Load a source, erase a person, or check a release, and say how it goes on."""
     wb = open_workbench(settings_of(home), create=True)
     try:
         progress = lambda share, _: print(f"at {share:.3f}", flush=True)  # noqa: E731
-        steward, (word, _, person) = people.first_steward(wb), str(source).partition(" ")
+        steward, (word, _, what) = people.first_steward(wb), str(source).partition(" ")
         if word == "erase":
-            view: Any = erasures.add(wb, steward, [int(person)], progress)
+            view: Any = erasures.add(wb, steward, [int(what)], progress)
+        elif word == "check":
+            view = quality.check_release(wb, steward, what, progress)
         else:
             view = releases.load_omop(wb, steward, source, name="x", synthetic=True, progress=progress)
         print(f"done {view.id}", flush=True)

@@ -14,7 +14,7 @@ from workbench.cohorts.circe import Definition, read_definition
 from workbench.cohorts.shipped import shipped
 from workbench.governance.actors import Actor
 from workbench.kernel.errors import InvalidInput, Refused, Stopped, Unavailable
-from workbench.services import auditing, cohorts
+from workbench.services import auditing, cohorts, erasures, holding
 from workbench.services.context import Workbench
 from workbench.services.counting import LiveCounter
 
@@ -113,3 +113,17 @@ def test_the_process_ends_with_who_asked(researcher: Actor, counter: LiveCounter
     assert process.stdin is not None
     process.stdin.close()
     assert process.wait(timeout=10) == 0
+
+
+def test_an_app_that_waits_for_its_user_holds_no_release_and_forgets_an_erased_one(
+    wb: Workbench, researcher: Actor, officer: Actor, counter: LiveCounter, nsaid: Definition,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(holding, "PATIENCE", 0.0)
+    before = counter.count(researcher, nsaid)
+    process = counter._process
+    assert process is not None
+    person = cohorts.rows_of(wb, cohorts.show_cohort(wb, researcher, nsaid.name).digest)["subject_id"][0].as_py()
+    assert erasures.add(wb, officer, [person]).state == "done"
+    assert process.wait(timeout=20) == 0, "what it had read is gone with it"
+    assert [step.persons for step in counter.count(researcher, nsaid)] == [step.persons for step in before]

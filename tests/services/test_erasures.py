@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from tests.homes import copy_home
 from workbench.governance import audit
 from workbench.governance.actors import Actor
 from workbench.intake.omop import demo_source
@@ -58,9 +59,8 @@ def rows(wb: Workbench) -> pl.DataFrame:
 def done(demo_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Erasure]:
     """A request was approved, then somebody of its cohort was erased."""
     place = tmp_path_factory.mktemp("erasure")
-    for suffix in ("", "-keys"):
-        shutil.copytree(demo_home.with_name(demo_home.name + suffix), place / f"home{suffix}")
-    wb = open_workbench(load_settings(place / "home", {"WORKBENCH_MLRUNS": str(place / "mlruns")}))
+    home = copy_home(demo_home, place, mlruns=False)
+    wb = open_workbench(load_settings(home, {"WORKBENCH_MLRUNS": str(place / "mlruns")}))
     researcher, officer = people.actor_named(wb, "researcher"), people.actor_named(wb, "ethics")
     asked = {**demo.REQUEST, "why_not_aggregate": "une autre raison"}
     request = requests.file_request(wb, researcher, demo.STUDY, asked)

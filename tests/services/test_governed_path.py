@@ -31,6 +31,7 @@ from workbench.services import (
     why,
 )
 from workbench.services.context import Workbench, open_workbench
+from workbench.services.holding import reading
 from workbench.services.people import Person
 from workbench.store.tables import audit as audit_table
 
@@ -230,7 +231,8 @@ def test_the_environment_cannot_name_another_person(wb: Workbench, monkeypatch: 
 
 
 def test_a_release_that_was_touched_is_not_read(wb: Workbench, researcher: Actor) -> None:
-    release = releases.current_release(wb)
+    with reading():
+        release = releases.current_release(wb)
     path = release.table("person")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -242,7 +244,8 @@ def test_a_release_that_was_touched_is_not_read(wb: Workbench, researcher: Actor
 
 
 def test_a_file_exchanged_together_with_its_manifest_is_found(wb: Workbench, steward: Actor) -> None:
-    release = releases.current_release(wb)
+    with reading():
+        release = releases.current_release(wb)
     path = release.folder / "manifest.json"
     person, death = (next(t for t in release.manifest["tables"] if t["name"] == name) for name in ("person", "death"))
     text = path.read_text(encoding="utf-8")
@@ -304,7 +307,8 @@ def test_trace_walks_both_ways(wb: Workbench, officer: Actor, steward: Actor) ->
     model = learning.list_models(wb, officer)[0]
     thread = tracing.trace(wb, officer, model.digest[:12])
     assert {link.kind for link in thread.back} == set(tracing.ORDER) - {"model"}
-    release = tracing.trace(wb, steward, releases.current_release(wb).id)
+    with reading():
+        release = tracing.trace(wb, steward, releases.current_release(wb).id)
     assert model.digest in {link.digest for link in release.forward}
 
 

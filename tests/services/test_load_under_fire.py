@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import pytest
 from sqlglot import exp
 
 from tests.conftest import ROOT, absent
+from tests.homes import copy_home
 from tests.intake.forms import SMALL, as_folder
 from tests.services.loader import Loader, settings_of
 from workbench.engines.duckdb import DuckDBEngine
@@ -135,9 +135,7 @@ class Copy:
     """A copy of a home, with a process of its own."""
 
     def __init__(self, home: Path, folder: Path) -> None:
-        self.home = folder / "home"
-        shutil.copytree(home, self.home)
-        shutil.copytree(home.with_name("home-keys"), self.home.with_name("home-keys"))
+        self.home = copy_home(home, folder, mlruns=False)
         self.loader = Loader(self.home)
 
 

@@ -84,7 +84,6 @@ def test_left_out_from_then_on_until_withdrawn(
     run = next(entry for entry in log if entry.verb == "extract.run" and entry.after == second.digest)
     assert (run.payload or {})["objections"] == [made.id]
     said = json.dumps([*(entry.payload for entry in log), *(vars(each) for each in log)], default=str)
-    assert str(person) not in {word.strip('",:[]{} ') for word in said.split()}
     assert str(own) not in said
 
 

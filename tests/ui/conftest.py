@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.ui.served import App, Visit, copy_home, serving, visiting
+from tests.homes import copy_home
+from tests.ui.served import App, Visit, serving, visiting
 from workbench.kernel.settings import load_settings
 from workbench.services import people, requests, studies
 from workbench.services.context import open_workbench

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -41,14 +40,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def copy_home(made: Path, into: Path) -> Path:
-    """Copy a home with its keys and MLflow folder, to be changed at will."""
-    for suffix in ("", "-keys"):
-        shutil.copytree(made.with_name(made.name + suffix), into / f"home{suffix}")
-    shutil.copytree(made.parent / "mlruns", into / "mlruns")
-    return into / "home"
 
 
 @contextmanager

@@ -99,11 +99,7 @@ def _generate_own(
     if out is None:
         raise typer.BadParameter(words("out_needed"))
     with progress_bar(words("generating")) as progress:
-        opened_engine = own_data.own_engine(database, engine)
-        try:
-            made = own_data.generate_own(opened_engine, definitions, out, progress)
-        finally:
-            opened_engine.close()
+        made = own_data.generate_own(database, engine, definitions, out, progress)
     failed = {**unreadable, **made.failed}
     state = "partial" if failed else "done"
     give(as_json, {"id": str(out), "state": state, "persons": made.persons, "failed": _report(failed)})
@@ -196,6 +192,8 @@ def _exact(rows: list[AttritionRow]) -> None:
         for row in rows
     ]  # fmt: skip
     table([words(name) for name in ("step", "persons", "events", "without")], lines)
+    if any(row.persons_without is not None for row in rows):
+        tell(words("without_note"))
 
 
 @app.command("describe")
@@ -264,6 +262,8 @@ def _governed(steps: Sequence[Step]) -> None:
         for step in steps
     ]
     table([words(name) for name in ("step", "persons", "events", "without")], rows)
+    if any(step.without is not None for step in steps):
+        tell(words("without_note"))
 
 
 def shown(number: Any) -> str:

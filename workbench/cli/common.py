@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Home = Annotated[Path | None, typer.Option("--home", help="The home (else $WORKBENCH_HOME, else .workbench).")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")]
 As = Annotated[str | None, typer.Option("--as", help="Act as this person; in a demonstration home only.")]
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 MOST = 2**63 - 1
 """The largest id that a database holds."""
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the audit log.")]
@@ -88,13 +90,12 @@ def _is_number(cell: str) -> bool:
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a plain table; columns that hold numbers only are aligned right."""
-    columns = list(zip(headings, *rows, strict=True))
+    """Print a plain table, a line a row whatever its names hold; columns that hold numbers only are aligned right."""
+    lines = [[_CONTROL.sub(" ", cell) for cell in row] for row in (headings, *rows)]
+    columns = list(zip(*lines, strict=True))
     widths = [max(len(cell) for cell in column) for column in columns]
-    numeric = [
-        bool(rows) and all(cell[:1].isdigit() or cell[:1] in "<≈–-" for cell in column[1:]) for column in columns
-    ]
-    for row in (headings, *rows):
+    numeric = [bool(rows) and all(_is_number(cell) for cell in column[1:]) for column in columns]
+    for row in lines:
         cells = [
             cell.rjust(width) if right else cell.ljust(width)
             for cell, width, right in zip(row, widths, numeric, strict=True)

@@ -11,7 +11,7 @@ import typer
 from workbench.cli.batch import Batch
 from workbench.cli.cohort import Database, Engine, Files, app
 from workbench.cli.common import MOST, As, Home, Json, give, language, opened, tell, words
-from workbench.kernel.text import Lang
+from workbench.kernel.text import Lang, say
 from workbench.services import own_data, reading
 
 if TYPE_CHECKING:
@@ -32,16 +32,17 @@ def check(
     database: Database = None,
     engine: Engine = "duckdb",
     release: Annotated[bool, typer.Option("--release", help="Also against the home's current vocabulary.")] = False,
+    lang: Language = "",
     home: Home = None,
     as_name: As = None,
     as_json: Json = False,
 ) -> int:
     """Name what a careful reader would question, and what is worth knowing; exit 1 where there is a question."""
+    spoken = chosen(lang)
     batch = Batch(files)
     found = _questions(batch, database, engine, (home, as_name) if release else None)
-    lang = language()
     report = {
-        name: [{"path": q.path, "code": q.code, "level": q.level, "text": q.text(lang)} for q in questions]
+        name: [{"path": q.path, "code": q.code, "level": q.level, "text": q.text(spoken)} for q in questions]
         for name, questions in found.items()
     }
     asked = any(question.level == "question" for questions in found.values() for question in questions)
@@ -49,9 +50,10 @@ def check(
     if not as_json:
         for name, questions in found.items():
             for question in questions:
-                tell(words(f"check_{question.level}", name=name, path=question.path, text=question.text(lang)))
+                facts = {"name": name, "path": question.path, "text": question.text(spoken)}
+                tell(say(f"cli.check_{question.level}", spoken, **facts))
             if not questions:
-                tell(f"{name}: {words('nothing_to_question')}")
+                tell(f"{name}: {say('cli.nothing_to_question', spoken)}")
     failed = batch.close(as_json)
     return 1 if asked else failed
 

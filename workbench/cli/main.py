@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from collections.abc import Mapping
 from importlib import import_module
+from itertools import pairwise
 
 import typer
 from typer.exceptions import TyperException
 
 from workbench import __version__
 from workbench.cli.common import complain, say_aside, words
-from workbench.kernel.errors import Stopped, UserError
+from workbench.kernel.errors import InvalidInput, Stopped, UserError
 
 HELP = "Cohorts over OMOP data, governed extracts, traceable models; every step in an audit log."
 VERBS: Mapping[str, str] = {
@@ -60,6 +62,7 @@ def run(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
     as_json = "--json" in arguments
     try:
+        _refuse_empty(arguments)
         result = app(arguments[0] if arguments else None)(args=arguments, prog_name="workbench", standalone_mode=False)
     except typer.Exit as leave:
         result = leave.exit_code
@@ -72,14 +75,37 @@ def run(arguments: list[str]) -> int:
         return complain(error, as_json)
     except (typer.Abort, KeyboardInterrupt, BrokenPipeError):
         return complain(Stopped("store.stopped"), as_json)
+    except OSError as error:
+        return _misplaced(error, as_json)
     except Exception as error:
         return complain(Stopped("store.stopped"), as_json) if _is_interrupted(error) else _fault(error)
     return complain(Stopped("store.stopped"), as_json) if result == INTERRUPTED else int(result or 0)
 
 
+def _refuse_empty(arguments: list[str]) -> None:
+    """Raise InvalidInput for an argument without a value: as a path it would name the current folder."""
+    for before, argument in pairwise(["", *arguments]):
+        option, equals, value = argument.partition("=")
+        if not argument.strip():
+            raise InvalidInput("cli.empty", name=before if before.startswith("-") else words("empty_argument"))
+        if option.startswith("--") and equals and not value.strip():
+            raise InvalidInput("cli.empty", name=option)
+
+
 def _is_interrupted(error: Exception) -> bool:
     """Ctrl-C in the middle of a query comes from DuckDB's driver as a RuntimeError, whoever had asked."""
     return isinstance(error, RuntimeError) and str(error) == "Query interrupted"
+
+
+def _misplaced(error: OSError, as_json: bool) -> int:
+    """Answer for a path that no file can have, or that this account may not look at; any other is a fault of ours."""
+    code = {errno.ENAMETOOLONG: "path_too_long", errno.EACCES: "path_closed", errno.EPERM: "path_closed"}.get(
+        error.errno or 0
+    )
+    if code is None:
+        return _fault(error)
+    path = str(error.filename)
+    return complain(InvalidInput(f"cli.{code}", path=path if len(path) < 100 else f"{path[:60]}…{path[-30:]}"), as_json)
 
 
 def _fault(error: Exception) -> int:

@@ -46,7 +46,8 @@ def add(
 ) -> None:  # fmt: skip
     """Erase persons from every release, cache and index, for good; or leave them out of a study until withdrawn.
 
-    An erasure cannot be undone, and no later load brings the persons back.
+    An erasure cannot be undone, and no later load brings the persons back. Who reads a release reads to the end: that
+    is waited for, five minutes at most; then the order stays pending, and the next command goes on.
     """
     persons = _persons(file)
     if scope is Scope.STUDY:

@@ -66,6 +66,8 @@ def _show(found: Inclusion, names: list[str]) -> None:
     for side in ("persons", "events"):
         numbers: Combinations = getattr(found, side)
         tell(words(f"inclusion_final_{side}", final=number(numbers.final), total=number(numbers.total)))
+    if lines:
+        tell(words("inclusion_note"))
     if found.lost:
         tell(words("inclusion_lost", count=number(found.lost)))
 

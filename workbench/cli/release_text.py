@@ -22,6 +22,10 @@ def show(view: ReleaseView) -> None:
     tell(words("release", id=view.id, name=view.name, digest=view.digest))
     if view.synthetic:
         tell(words("synthetic"))
+    if view.retired:
+        tell(say("release.said_retired", language()))
+    if view.erased_at:
+        tell(say("release.said_erased", language(), day=view.erased_at[:10], before=view.in_place_of))
     rows = [(name, counted(count)) for name, count in view.rows.items() if count != 0]
     table((words("table"), words("rows")), rows)
     _set_aside(view)

@@ -139,11 +139,14 @@ def retire(
     as_name: As = None,
     as_json: Json = False,
 ) -> None:
-    """Remove a release's folder. Refused while it is current, in use, or something stands on it, which is named."""
+    """Remove a release's folder. Refused while it is current, or something stands on it, which is named.
+
+    Who reads it reads to the end: that is waited for, five minutes at most.
+    """
     from workbench.services import retiring  # noqa: PLC0415 - help needs none of it
 
-    with opened(home, as_name) as (wb, actor):
-        done = retiring.retire_release(wb, actor, ref, losing=losing)
+    with opened(home, as_name) as (wb, actor), progress_bar(words("retiring")) as progress:
+        done = retiring.retire_release(wb, actor, ref, losing=losing, progress=progress)
     give(as_json, {"id": done.release, "digest": done.digest, "state": "retired", **asdict(done)})
     if not as_json:
         tell(words("release_retired", id=done.release, megabytes=number(done.freed // 10**6)))

@@ -38,7 +38,7 @@ _KINDS: Mapping[str, frozenset[str]] = {
 _NEEDS_SET = frozenset(DOMAINS_OF) - {"VisitOccurrence", "VisitDetail", "Specimen"} | {"Observation"}
 _NOT_NEGATIVE = frozenset({"length", "age_at_start", "age_at_end", "refills", "quantity", "days_supply", "gap_days",
                            "condition_occurrence_count", "drug_exposure_count"})  # fmt: skip
-_MEASURED = frozenset({"ValueAsNumber", "RangeLow", "RangeHigh"})
+_MEASURED = ("ValueAsNumber", "RangeLow", "RangeHigh")
 _CHOSEN_BY_VALUE = frozenset(
     {"ValueAsNumber", "ValueAsConcept", "ValueAsConceptCS", "ValueAsString", "RangeLow", "RangeHigh", "RangeLowRatio",
      "RangeHighRatio", "Abnormal", "Quantity", "DaysSupply", "Refills"}
@@ -73,7 +73,7 @@ def wrong_domains(reading: Reading, chosen: Part, each: Criterion, domains: list
     """
     known = [domain for domain in domains if domain]
     other = [domain for domain in known if not _fits(domain, {each.spec.criteria})]
-    users = {one.spec.criteria for one in reading.criteria if one.part.get("CodesetId").value == chosen.get("id").value}
+    users = {one.spec.criteria for one in reading.criteria if reading.set_of(one.part.get("CodesetId")) is chosen}
     nowhere = [domain for domain in other if not _fits(domain, users)]
     facts = {"name": name_of(chosen), "table": each.spec.table}
     if other and len(other) == len(known):
@@ -190,13 +190,21 @@ def _values(reading: Reading) -> Iterator[Question]:
     for each in reading.criteria:
         part, spec = each.part, each.spec
         attributes = [name for name in spec.attributes if part.get(name)]
-        if _MEASURED & set(attributes) and not {"Unit", "UnitCS"} & set(attributes):
+        if _in_some_unit(part) and not {"Unit", "UnitCS"} & set(attributes):
             yield Question("value_without_unit", part.path)
         if part.get("First").flag() and _CHOSEN_BY_VALUE & set(attributes):
             members = ", ".join(name for name in attributes if name in _CHOSEN_BY_VALUE)
             yield Question("first_before_tests", part.path, {"members": members})
         if spec.criteria == "DrugExposure" and "OccurrenceEndDate" in attributes:
             yield Question("drug_end_date", f"{part.path}.OccurrenceEndDate")
+
+
+def _in_some_unit(part: Part) -> bool:
+    """Whether what is asked of a value depends on its unit: zero is zero in all of them, and beside a ratio the bounds
+    of the normal range only say that there is one."""
+    ratio = part.get("RangeLowRatio") or part.get("RangeHighRatio")
+    members = ("ValueAsNumber",) if ratio else _MEASURED
+    return any(end != 0 for name in members if part.get(name) for end in _ends(part.get(name)))
 
 
 CHECKS: tuple[Callable[[Reading], Iterator[Question]], ...] = (_sets, _members, _ranges, _values)

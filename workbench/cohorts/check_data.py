@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 
-import pyarrow as pa
 from sqlglot import exp
 
 from workbench.cohorts.check import check
 from workbench.cohorts.check_criteria import DOMAINS_OF, wrong_domains
-from workbench.cohorts.check_reading import Criterion, Question, Reading
+from workbench.cohorts.check_reading import Criterion, Question, Reading, days_in_words, set_id
 from workbench.cohorts.check_sets import flags_of, items_of, looks_for_standard, name_of, told
 from workbench.cohorts.circe import Definition
 from workbench.cohorts.document import Part
@@ -41,7 +40,7 @@ def check_data(
     """Return the questions about a definition on an engine's data: what the data lack for it to run, then the others in
     the order of the document.
 
-    `events` asks about persons' rows too. Raises Unavailable or Stopped as engines do.
+    `events` asks about persons' rows too, where the definition can run. Raises Unavailable or Stopped as engines do.
     """
     day = today or clock.today()
     known = check(definition, today=day)
@@ -53,7 +52,7 @@ def check_data(
         return [*absent, *known]
     asked = _Asked(engine, reading)
     found = [question for question in known if question.code not in _REPLACED]
-    found += [*asked.vocabulary(), *(asked.events() if events else ())]
+    found += [*asked.vocabulary(), *(asked.events() if events and not absent else ())]
     order = {path: at for at, path in enumerate(dict.fromkeys(question.path for question in [*known, *found]))}
     return absent + sorted(found, key=lambda question: order[question.path])
 
@@ -113,7 +112,7 @@ class _Asked:
     def _known(self, item: Part) -> Concept | None:
         return self.concepts.get(_item(item).concept_id)
 
-    def _idle(self, key: object, item: Part) -> bool:
+    def _idle(self, key: int, item: Part) -> bool:
         line = _item(item)
         kept = ConceptSet(tuple(each for each in self.whole[key].items if not each.excluded))
         taken = self.members.get(ConceptSet((replace(line, excluded=False),)), frozenset())
@@ -123,7 +122,7 @@ class _Asked:
         chosen = self.reading.set_of(each.part.get("CodesetId"))
         if chosen is None or each.spec.criteria not in DOMAINS_OF:
             return
-        members = self.members[self.whole[chosen.get("id").value]]
+        members = self.members[self.whole[set_id(chosen.get("id"))]]
         standard = [self.concepts[one] for one in sorted(members) if self.concepts[one].standard == "S"]
         yield from wrong_domains(self.reading, chosen, each, [concept.domain for concept in standard])
 
@@ -131,9 +130,9 @@ class _Asked:
         """Criteria whose codes no event has, and observation that nobody has."""
         for each in self.reading.criteria:
             chosen = self.reading.set_of(each.part.get("CodesetId"))
-            members = self.members[self.whole[chosen.get("id").value]] if chosen is not None else frozenset[int]()
+            members = self.members[self.whole[set_id(chosen.get("id"))]] if chosen is not None else frozenset[int]()
             table, column = each.spec.table, each.spec.concept or ""
-            if chosen is None or not members or column not in self.engine.columns(table):
+            if chosen is None or not members or not column or each.spec.made:
                 continue
             if not _any_event(self.engine, table, column, members):
                 facts = {"name": name_of(chosen), "table": table}
@@ -145,7 +144,7 @@ class _Asked:
         entry = self.reading.plan.entry
         most = _longest_period(self.engine) if entry.prior_days or entry.post_days else None
         if most is not None and entry.prior_days + entry.post_days > most:
-            facts = {"days": entry.prior_days + entry.post_days, "most": most}
+            facts = {"days": days_in_words(entry.prior_days + entry.post_days), "most": days_in_words(most)}
             yield Question("observation_unreachable", "$.PrimaryCriteria.ObservationWindow", facts)
 
 
@@ -154,18 +153,18 @@ def _item(part: Part) -> Item:
 
 
 def _any_event(engine: Engine, table: str, column: str, members: frozenset[int]) -> bool:
-    engine.load(_ASKED, pa.table({"concept_id": pa.array(sorted(members), pa.int64())}))
+    engine.load(_ASKED, {"concept_id": sorted(members)})
     try:
         on = sql.compare(sql.col("a", "concept_id"), "=", sql.col("t", column))
         joins = [sql.join(sql.work_table(_ASKED, "a"), on)]
-        counted = engine.fetch(sql.select({"events": sql.count_all()}, sql.cdm_table(table, "t"), joins=joins))
+        counted = engine.tuples(sql.select({"events": sql.count_all()}, sql.cdm_table(table, "t"), joins=joins))
     finally:
         engine.drop(_ASKED)
-    return bool(counted["events"][0].as_py())
+    return bool(counted[0][0])
 
 
 def _longest_period(engine: Engine) -> int | None:
     length = sql.day_diff(sql.col("o", "observation_period_end_date"), sql.col("o", "observation_period_start_date"))
     tree = sql.select({"days": sql.aggregate(exp.Max, length)}, sql.cdm_table("observation_period", "o"))
-    found: int | None = engine.fetch(tree)["days"][0].as_py()
+    found: int | None = engine.tuples(tree)[0][0]
     return found

@@ -9,12 +9,13 @@ from functools import cached_property
 from typing import Any, Literal, cast
 
 from workbench.cohorts.circe import Definition
+from workbench.cohorts.describe_events import Words
 from workbench.cohorts.document import Part
 from workbench.cohorts.domains import CRITERIA_TYPES, DOMAINS, Domain
 from workbench.cohorts.lower import lower
 from workbench.cohorts.plan import Demographics, Events, Group, Match, Plan
 from workbench.kernel.errors import UserError
-from workbench.kernel.text import Lang, say
+from workbench.kernel.text import LANGS, Lang, say
 
 LISTS = ("CriteriaList", "DemographicCriteriaList", "Groups")
 _SET_MEMBERS = frozenset({"CodesetId", "DrugCodesetId"})
@@ -23,10 +24,17 @@ HINTS = frozenset(
         "set_same_concepts", "set_unnamed", "concept_twice", "concept_invalid", "rule_unnamed", "domain_partly_wrong",
         "source_standard", "value_without_unit", "first_before_tests", "range_idle", "distinct_one", "drug_end_date",
         "window_unobserved", "follow_up_unobserved", "rule_implied", "qualified_idle", "limit_idle", "prior_long",
-        "all_until_observation_ends", "pad_idle", "exit_drug_foreign", "exclusion_idle",
+        "all_until_observation_ends", "pad_idle", "exit_drug_foreign", "exclusion_idle", "exit_before_end",
     }
 )  # fmt: skip
 """Codes of what is worth knowing; all others are questions that their author should answer."""
+_COUNTED = frozenset(
+    {
+        "concept_twice", "concept_in_and_out", "not_standard", "concept_invalid", "domain_partly_wrong",
+        "concept_unknown", "exclusion_idle", "group_impossible", "group_idle",
+    }
+)  # fmt: skip
+"""Codes that have words of their own (`one_…`) where their `count` is one."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,18 @@ class Question:
 
     def text(self, lang: Lang) -> str:
         """Return the question in one language."""
-        return say(f"cohort.check_{self.code}", lang, **{name: _in(value, lang) for name, value in self.facts.items()})
+        key = "one" if self.code in _COUNTED and self.facts.get("count") == 1 else "check"
+        return say(f"cohort.{key}_{self.code}", lang, **{name: _in(value, lang) for name, value in self.facts.items()})
+
+
+def set_id(part: Part) -> int:
+    """Return the number of a concept set, where it stands or where it is referred to, as the plan reads it."""
+    return part.whole(0)
+
+
+def days_in_words(count: int) -> dict[Lang, str]:
+    """Return a number of days in both languages, as a fact of a question."""
+    return {lang: Words(lang).days(count) for lang in LANGS}
 
 
 def _in(value: object, lang: Lang) -> object:
@@ -110,23 +129,23 @@ class Reading:
         ]
 
     @cached_property
-    def sets(self) -> dict[Any, Part]:
+    def sets(self) -> dict[int, Part]:
         """The concept sets by their id."""
-        return {each.get("id").value: each for each in self.root.get("ConceptSets").each()}
+        return {set_id(each.get("id")): each for each in self.root.get("ConceptSets").each()}
 
     @cached_property
-    def used(self) -> dict[Any, list[Part]]:
+    def used(self) -> dict[int, list[Part]]:
         """Where each concept set is referred to, by its id."""
-        found: dict[Any, list[Part]] = {}
+        found: dict[int, list[Part]] = {}
         for part in self.parts:
             for member in part.members():
                 if names_set(member):
-                    found.setdefault(member.value, []).append(member)
+                    found.setdefault(set_id(member), []).append(member)
         return found
 
     def set_of(self, reference: Part) -> Part | None:
         """Return the concept set that a member refers to, if the document has it."""
-        return self.sets.get(reference.value) if reference else None
+        return self.sets.get(set_id(reference)) if reference else None
 
     @cached_property
     def placed(self) -> list[Placed]:
@@ -168,7 +187,9 @@ def _plain(part: Part) -> bool:
 
 def names_set(member: Part) -> bool:
     """Return whether a member refers to a concept set: by its known names, or by a number under `…Concept`."""
-    return isinstance(member.value, int) and (member.name in _SET_MEMBERS or member.name.endswith("Concept"))
+    return isinstance(member.value, int | float | str) and (
+        member.name in _SET_MEMBERS or member.name.endswith("Concept")
+    )
 
 
 def _members(part: Part, group: Group, *, must: bool, nested: bool) -> Iterator[Placed]:

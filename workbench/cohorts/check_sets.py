@@ -88,7 +88,7 @@ def told(code: str, part: Part, items: list[Part]) -> Iterator[Question]:
     yield Question(code, items[0].path if len(items) == 1 else part.path, facts)
 
 
-def looks_for_standard(reading: Reading, key: object) -> bool:
+def looks_for_standard(reading: Reading, key: int) -> bool:
     """Return whether a set is used where standard concepts stand, not only where source concepts do."""
     return any(not member.name.endswith("SourceConcept") for member in reading.used.get(key, ()))
 

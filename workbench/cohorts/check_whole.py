@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from itertools import pairwise
 
-from workbench.cohorts.check_reading import Question, Reading
+from workbench.cohorts.check_reading import Question, Reading, days_in_words
 from workbench.cohorts.compile_exit import one_a_person
 from workbench.cohorts.plan import DrugEra, EndOfObservation, Match, Offset
 from workbench.kernel.text import LANGS
@@ -62,7 +62,8 @@ def _exit(reading: Reading) -> Iterator[Question]:
     path = "$.EndStrategy.DateOffset"
     if isinstance(plan.exit, Offset):
         if plan.exit.days < 0:
-            yield Question("exit_negative", path, {"days": plan.exit.days})
+            code = "exit_negative" if plan.exit.side == "start" else "exit_before_end"
+            yield Question(code, path, {"days": days_in_words(-plan.exit.days)})
         elif plan.exit.days == 0 and plan.exit.side == "start":
             yield Question("exit_zero", path)
     if isinstance(plan.exit, DrugEra):
@@ -85,7 +86,7 @@ def _collapse(reading: Reading) -> Iterator[Question]:
     if pad < 0:
         yield Question("days_negative", path, {"days": pad})
     elif pad and one_a_person(plan):
-        yield Question("pad_idle", path, {"days": pad})
+        yield Question("pad_idle", path, {"days": days_in_words(pad)})
     washouts = [
         -window.low.days
         for each in reading.required
@@ -95,7 +96,8 @@ def _collapse(reading: Reading) -> Iterator[Question]:
         and any(_same_kind(each.member, events) for events in plan.entry.events)
     ]  # fmt: skip
     if washouts and pad > max(washouts):
-        yield Question("pad_over_washout", path, {"days": pad, "washout": max(washouts)})
+        facts = {"days": days_in_words(pad), "washout": days_in_words(max(washouts))}
+        yield Question("pad_over_washout", path, facts)
 
 
 def _same_kind(match: Match, events: object) -> bool:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from workbench.cohorts.check_reading import LISTS, Question, Reading
-from workbench.cohorts.describe_events import Words
+from workbench.cohorts.check_reading import LISTS, Question, Reading, days_in_words
 from workbench.cohorts.document import Part
 from workbench.cohorts.plan import Entry, Match, Window
 from workbench.kernel.text import LANGS, Lang, say
@@ -58,19 +57,15 @@ def _unobserved(part: Part, match: Match, window: Window, entry: Entry) -> Itera
         return
     before, after = -(window.low.days or 0), window.high.days or 0
     if entry.prior_days < before < FOREVER:
-        facts = {"what": _wanted(match.count), "days": _days(before), "asked": _asked(entry.prior_days)}
+        facts = {"what": _wanted(match.count), "days": days_in_words(before), "asked": _asked(entry.prior_days)}
         yield Question("window_unobserved", f"{part.path}.StartWindow", facts)
     elif entry.post_days < after < FOREVER and window.index == "start":
-        facts = {"what": _wanted(match.count), "days": _days(after), "asked": _asked(entry.post_days)}
+        facts = {"what": _wanted(match.count), "days": days_in_words(after), "asked": _asked(entry.post_days)}
         yield Question("follow_up_unobserved", f"{part.path}.StartWindow", facts)
 
 
-def _days(count: int) -> dict[Lang, str]:
-    return {lang: Words(lang).days(count) for lang in LANGS}
-
-
 def _wanted(count: int) -> dict[Lang, str]:
-    key = "few" if count else "none"
+    key = {0: "none", 1: "one"}.get(count, "few")
     return {lang: say(f"cohort.asked_{key}", lang, count=count) for lang in LANGS}
 
 
@@ -78,7 +73,7 @@ def _asked(count: int) -> dict[Lang, str]:
     """How much observation is required, in both languages."""
     if count == 0:
         return {lang: say("cohort.asked_unobserved", lang) for lang in LANGS}
-    return {lang: say("cohort.asked_observed", lang, days=days) for lang, days in _days(count).items()}
+    return {lang: say("cohort.asked_observed", lang, days=days) for lang, days in days_in_words(count).items()}
 
 
 def _contradict(start: Window, end: Window) -> bool:

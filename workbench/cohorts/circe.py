@@ -96,7 +96,7 @@ def _content(source: str | Path) -> str:
     except OSError:
         raise Unavailable("cohort.file_unreadable", name=source.name) from None
     except UnicodeDecodeError as error:
-        raise InvalidInput("cohort.malformed", name=source.name, line=1, column=error.start + 1) from None
+        raise InvalidInput("cohort.not_utf8", name=source.name, byte=error.start + 1) from None
 
 
 def _unknown(root: Part) -> Iterator[str]:

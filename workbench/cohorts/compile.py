@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import pyarrow as pa
 from sqlglot import exp
 
 from workbench.cohorts import places
@@ -17,6 +16,7 @@ from workbench.cohorts.plan import Entry, Exclude, Limit, Plan
 from workbench.cohorts.survey import BITS, survey
 from workbench.engines import sql
 from workbench.engines.base import Step
+from workbench.engines.columns import Numbers
 from workbench.engines.sql import Expr
 from workbench.kernel.collecting import collecting_later
 from workbench.vocabulary import concept_sets
@@ -47,7 +47,7 @@ class CohortScript:
 class Script:
     """A batch: tables to load, steps that all definitions share, then each definition's own."""
 
-    loads: Mapping[str, pa.Table]
+    loads: Mapping[str, Numbers]
     shared: tuple[Step, ...]
     cohorts: Mapping[str, CohortScript] = field(default_factory=dict[str, CohortScript])
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from sqlglot import exp
 
-from workbench.cohorts import compile_groups
+from workbench.cohorts.compile_counts import Counts, joined_counts
 from workbench.cohorts.compile_events import (
     EVENT,
     Resolve,
@@ -16,12 +16,14 @@ from workbench.cohorts.compile_events import (
     has_sets,
     in_any_set,
     is_plain,
+    one_bit,
     test_sql,
 )
+from workbench.cohorts.compile_groups import judge
 from workbench.cohorts.compile_people import OBSERVED_TWICE, candidates, found_at_once, is_wide, observed_twice
 from workbench.cohorts.domains import DOMAINS
 from workbench.cohorts.event_tables import shared_steps, shared_table
-from workbench.cohorts.plan import CARE_REGION, Abnormal, Events, Group, Match
+from workbench.cohorts.plan import CARE_REGION, Abnormal, Events, Group, Match, Test
 from workbench.cohorts.survey import Needs, SetsOf, Survey, sets_of
 from workbench.engines import sql
 from workbench.engines.base import Step
@@ -40,6 +42,8 @@ _JOINS = {
     CARE_REGION: "care_site",
 }
 _COLUMNS = {
+    "age_at_start": "year_of_birth",
+    "age_at_end": "year_of_birth",
     "gender": "gender_concept_id",
     "race": "race_concept_id",
     "ethnicity": "ethnicity_concept_id",
@@ -47,12 +51,27 @@ _COLUMNS = {
     "specialty": "specialty_concept_id",
     "place_of_service": "place_of_service_concept_id",
 }
+_KEYS = {
+    "person": ("person_id",),
+    "visit_occurrence": ("visit_occurrence_id", "person_id"),
+    "provider": ("provider_id",),
+    "care_site": ("care_site_id",),
+}
+"""The tables that tests join, in the order of the joins, and by what."""
 
 
 def joined_tables(events: Events) -> tuple[str, ...]:
     """Return the other tables that a criterion's tests read, in a stable order."""
     wanted = {_JOINS[test.field] for test in events.tests if not isinstance(test, Abnormal) and test.field in _JOINS}
-    return tuple(table for table in ("person", "visit_occurrence", "provider", "care_site") if table in wanted)
+    return tuple(table for table in _KEYS if table in wanted)
+
+
+def joined_columns(tests: Iterable[Test]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the columns of other tables that tests read, with those that the tables are joined by."""
+    for test in tests:
+        if not isinstance(test, Abnormal) and test.field in _JOINS:
+            table = _JOINS[test.field]
+            yield table, (*_KEYS[table], *((_COLUMNS[test.field],) if test.field in _COLUMNS else ()))
 
 
 class Workshop:
@@ -95,13 +114,17 @@ class Workshop:
         resolve = field_of(alias)
         return table, conditions + [test_sql(test, resolve, self.survey) for test in events.tests]
 
+    def one_bit(self, events: Events) -> tuple[str, int] | None:
+        """Return the word and the bit of the shared table that alone tell a criterion's events, if one does."""
+        return one_bit(events, self.needs(events)) if is_plain(events) else None
+
     def any_of(self, kinds: Sequence[Events], alias: str) -> list[Expr]:
         """Return a condition (or none) that all events of some plain criteria of one domain meet, and few others."""
         return in_any_set(kinds, self.needs(kinds[0]), alias)
 
-    def counts(self, context: str, matches: Mapping[Match, str], name: str) -> compile_groups.Counts:  # noqa: ARG002
+    def counts(self, context: str, matches: Mapping[Match, str], name: str) -> Counts:  # noqa: ARG002
         """Return how matches are counted on a context: in joins of the step itself."""
-        return compile_groups.joined_counts(self, context, matches)
+        return joined_counts(self, context, matches)
 
     def observed_twice(self) -> str:
         """Return the table of the persons with observation periods that overlap, making it on first need."""
@@ -126,7 +149,7 @@ class Workshop:
         self.steps.append(Step(plain, self._select(events, people), keep=True))
         context = f"{name}_in"
         self.steps.append(Step(context, _in_observation(plain), keep=True))
-        judged = replace(compile_groups.judge(self, context, [events.around], name, nested=True), keep=True)
+        judged = replace(judge(self, context, [events.around], name, nested=True), keep=True)
         self.steps.append(judged)
         kept = sql.both([sql.same("r", "e", "person_id", "event_id"), _is_one("r", "r0")])
         columns = (*EVENT, "sort_date", *self._extra(events))
@@ -250,15 +273,11 @@ def _user_period(events: Events, resolve: Resolve) -> list[Expr]:
 
 
 def _joins(events: Events) -> list[exp.Join]:
-    keys = {
-        "person": ("person_id",),
-        "visit_occurrence": ("visit_occurrence_id", "person_id"),
-        "provider": ("provider_id",),
-        "care_site": ("care_site_id",),
-    }
     # An event without a provider is kept, one without its visit, care site or person is not: as in Circe.
     return [
-        sql.join(sql.cdm_table(table, table), sql.same(table, "e", *keys[table]), "LEFT" if table == "provider" else "")
+        sql.join(
+            sql.cdm_table(table, table), sql.same(table, "e", *_KEYS[table]), "LEFT" if table == "provider" else ""
+        )
         for table in joined_tables(events)
     ]
 

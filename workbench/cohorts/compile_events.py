@@ -33,12 +33,25 @@ def has_sets(events: Events, needs: Needs, alias: str) -> list[Expr]:
 
 def bit(alias: str, role: str, place: int) -> Expr:
     """Return the condition that a set's bit is on."""
-    return _masked(sql.col(alias, f"{role}{place // WORD_BITS}"), 1 << (place % WORD_BITS))
+    word, mask = _place(role, place)
+    return _masked(sql.col(alias, word), mask)
+
+
+def one_bit(events: Events, needs: Needs) -> tuple[str, int] | None:
+    """Return the word (its column) and the bit that alone tell a plain criterion's events, None where more is asked."""
+    if events.tests or (events.concepts is None) == (events.source is None):
+        return None
+    if events.concepts is not None:
+        return _place("c", needs.concept_bits[events.concepts])
+    return None if events.source is None else _place("s", needs.source_bits[events.source])
+
+
+def _place(role: str, place: int) -> tuple[str, int]:
+    return f"{role}{place // WORD_BITS}", 1 << (place % WORD_BITS)
 
 
 def _masked(column: Expr, mask: int) -> Expr:
-    masked = exp.BitwiseAnd(this=column, expression=sql.number(mask))
-    return sql.compare(exp.Paren(this=masked), "<>", sql.number(0))
+    return sql.compare(exp.Paren(this=sql.bits_of(column, mask)), "<>", sql.number(0))
 
 
 def in_any_set(kinds: Iterable[Events], needs: Needs, alias: str) -> list[Expr]:

@@ -1,61 +1,24 @@
 """Plan → steps: groups judged on index events.
 
-All matches of a context that read one table are answered by one grouped join, which counts each of them under its own
-condition; the groups are then plain arithmetic on these counts. A context is a table of index events with
+Groups are plain arithmetic on the counts of their matches (`compile_counts`). A context is a table of index events with
 `person_id, event_id, start_date, end_date, visit_occurrence_id, op_start_date, op_end_date`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterator, Sequence
 
 from sqlglot import exp
 
-from workbench.cohorts.compile_events import field_of, is_plain, test_sql
-from workbench.cohorts.plan import Bound, Demographics, Events, Group, Match, Window
+from workbench.cohorts.compile_counts import KEY, EventSource
+from workbench.cohorts.compile_events import test_sql
+from workbench.cohorts.plan import Demographics, Group, Match
 from workbench.cohorts.survey import Survey
 from workbench.engines import sql
 from workbench.engines.base import Step
 from workbench.engines.sql import Expr
 
-KEY = ("person_id", "event_id")
-_JOINED = ("person_id", "start_date", "end_date", "visit_occurrence_id")
 _PERSON = {"gender": "gender_concept_id", "race": "race_concept_id", "ethnicity": "ethnicity_concept_id"}
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What to join to index events (by alias) and, for each match, the count to read from it (NULL: nothing found)."""
-
-    joined: Mapping[str, Expr]
-    count: Mapping[Match, Expr]
-
-
-class EventSource(Protocol):
-    """Where criteria find their events."""
-
-    @property
-    def survey(self) -> Survey:
-        """Return what the batch needs."""
-        ...
-
-    def source(self, events: Events, alias: str) -> tuple[str, list[Expr]]:
-        """Return a table and the conditions on it that give a criterion's events."""
-        ...
-
-    def observed_twice(self) -> str:
-        """Return the table of the persons with observation periods that overlap."""
-        ...
-
-    def any_of(self, kinds: Sequence[Events], alias: str) -> list[Expr]:
-        """Return a condition (or none) that all events of some plain criteria of one domain meet, and few others."""
-        ...
-
-    def counts(self, context: str, matches: Mapping[Match, str], name: str) -> Counts:
-        """Return how matches are counted on a context, whose index events have the alias `p`."""
-        ...
 
 
 def judge(source: EventSource, context: str, groups: Sequence[Group], name: str, *, nested: bool = False) -> Step:
@@ -102,142 +65,6 @@ def leaves(group: Group) -> Iterator[Match | Demographics]:
             yield from leaves(member)
         else:
             yield member
-
-
-_Member = tuple[Match, list[Expr]]
-_Members = list[_Member]
-
-
-def joined_counts(source: EventSource, context: str, matches: Mapping[Match, str]) -> Counts:
-    """Return one grouped join a table, with all the matches that read it: the least work for a batch."""
-    joined: dict[str, Expr] = {}
-    count: dict[Match, Expr] = {}
-    for events, members in _sources(source, matches):
-        alias = f"t{len(joined)}"
-        count |= {match: sql.col(alias, matches[match]) for match, _ in members}
-        if len(members) == 1:
-            joined[alias] = sql.sub(one_count(context, events, members[0], matches[members[0][0]]), alias)
-        else:
-            plain = [match.events for match, _ in members if is_plain(match.events)]
-            few = source.any_of(plain, "a") if len(plain) == len(members) else []
-            joined[alias] = sql.sub(_many_counts(context, events, members, matches, few), alias)
-    return Counts(joined, count)
-
-
-def _sources(source: EventSource, matches: Iterable[Match]) -> Iterator[tuple[Expr, _Members]]:
-    """The tables that matches read (as `a`), each with the matches that read it and what tells their events there.
-
-    Criteria with small tables of their own are read as one, numbered: one join instead of one a criterion.
-    """
-    shared: dict[str, _Members] = {}
-    own: dict[str, list[Match]] = {}
-    for match in matches:
-        table, conditions = source.source(match.events, "a")
-        if conditions or match.distinct is not None:
-            shared.setdefault(table, []).append((match, conditions))
-        else:
-            own.setdefault(table, []).append(match)
-    for table, members in shared.items():
-        yield sql.work_table(table, "a"), members
-    if len(own) == 1:
-        ((table, alone),) = own.items()
-        yield sql.work_table(table, "a"), [(match, []) for match in alone]
-    elif own:
-        parts = [
-            sql.select({**sql.columns("u", *_JOINED), "own": sql.number(at)}, sql.work_table(table, "u"))
-            for at, table in enumerate(own)
-        ]
-        numbered = [(match, at) for at, each in enumerate(own.values()) for match in each]
-        told = [(match, [sql.compare(sql.col("a", "own"), "=", sql.number(at))]) for match, at in numbered]
-        yield sql.sub(sql.union_all(parts), "a"), told
-
-
-def one_count(context: str, events: Expr, member: _Member, name: str) -> exp.Select:
-    """Return the count, under a name, of one match (with the conditions on its events) by index event."""
-    match, conditions = member
-    counted = _distinct(match)
-    on = [sql.same("a", "p", "person_id"), *conditions, *_in_windows(match)]
-    return sql.select(
-        {**sql.columns("p", *KEY), name: sql.count_all() if counted is None else sql.count_distinct(counted)},
-        sql.work_table(context, "p"),
-        joins=[sql.join(events, sql.both(on))],
-        group=[sql.col("p", key) for key in KEY],
-    )
-
-
-def _many_counts(
-    context: str, events: Expr, members: _Members, names: Mapping[Match, str], few: list[Expr]
-) -> exp.Select:
-    """Each window, and each kind of event, becomes a flag on the pairs of index event and event, worked out once."""
-    windows: dict[tuple[object, ...], str] = {}
-    flags: dict[str, Expr] = {}
-    counts: dict[str, Expr] = {}
-    for match, conditions in members:
-        window = (match.windows, match.beyond_observation, match.same_visit)
-        if window not in windows:
-            windows[window] = f"w{len(windows)}"
-            flags[windows[window]] = sql.both(_in_windows(match))
-        name = names[match]
-        parts = [sql.col("h", windows[window])]
-        if conditions:
-            flags[f"is_{name}"] = sql.both(conditions)
-            parts.append(sql.col("h", f"is_{name}"))
-        counted = _distinct(match)
-        if counted is not None:
-            flags[f"of_{name}"] = counted
-        counts[name] = sql.count_if(sql.both(parts), None if counted is None else sql.col("h", f"of_{name}"))
-    pairs = sql.select(
-        {**sql.columns("p", *KEY), **flags},
-        sql.work_table(context, "p"),
-        joins=[sql.join(events, sql.both([sql.same("a", "p", "person_id"), *few]))],
-    )
-    return sql.select(
-        {**sql.columns("h", *KEY), **counts},
-        sql.sub(pairs, "h"),
-        where=[sql.either([sql.col("h", window) for window in windows.values()])],
-        group=[sql.col("h", key) for key in KEY],
-    )
-
-
-def matching(source: EventSource, context: str, match: Match) -> exp.Select:
-    """Return the events that a match counts on a context: the index event's key and `days` from its start to theirs."""
-    table, conditions = source.source(match.events, "a")
-    on = sql.both([sql.same("a", "p", "person_id"), *conditions, *_in_windows(match)])
-    days = sql.day_diff(sql.col("a", "start_date"), sql.col("p", "start_date"))
-    chosen = {**sql.columns("p", *KEY), "days": days}
-    return sql.select(chosen, sql.work_table(context, "p"), joins=[sql.join(sql.work_table(table, "a"), on)])
-
-
-def _distinct(match: Match) -> Expr | None:
-    """What a distinct count counts: a field of the shared table, or the column that the criterion's own table keeps."""
-    if match.distinct is None:
-        return None
-    return field_of("a")(match.distinct) if is_plain(match.events) else sql.col("a", match.distinct)
-
-
-def _in_windows(match: Match) -> list[Expr]:
-    """Where an event must lie: in the index event's observation period (unless told not to), windows, visit."""
-    found: list[Expr] = []
-    if not match.beyond_observation:
-        found.append(sql.compare(sql.col("a", "start_date"), ">=", sql.col("p", "op_start_date")))
-        found.append(sql.compare(sql.col("a", "start_date"), "<=", sql.col("p", "op_end_date")))
-    for window in match.windows:
-        for bound, operator in ((window.low, ">="), (window.high, "<=")):
-            point = _point(bound, window, match.beyond_observation)
-            if point is not None:
-                found.append(sql.compare(sql.col("a", f"{window.event}_date"), operator, point))
-    if match.same_visit:
-        found.append(sql.same("a", "p", "visit_occurrence_id"))
-    return found or [sql.compare(sql.number(1), "=", sql.number(1))]
-
-
-def _point(bound: Bound, window: Window, beyond: bool) -> Expr | None:
-    """The day that a side of a window stands for: an open side is the edge of observation, or no edge at all."""
-    if bound.days is not None:
-        return sql.add_days(sql.col("p", f"{window.index}_date"), bound.days)
-    if beyond:
-        return None
-    return sql.col("p", "op_start_date" if bound.before else "op_end_date")
 
 
 def _demographics(survey: Survey, context: str, demographics: Demographics) -> exp.Select:

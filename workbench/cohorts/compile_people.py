@@ -17,7 +17,7 @@ from workbench.cohorts.plan import Demographics, Events, Group, Match
 from workbench.engines import sql
 
 if TYPE_CHECKING:
-    from workbench.cohorts.compile_groups import EventSource
+    from workbench.cohorts.compile_counts import EventSource
 
 
 OBSERVED_TWICE = "observed_twice"

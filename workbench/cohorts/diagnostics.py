@@ -15,7 +15,8 @@ from workbench.cohorts.compile import compile_batch
 from workbench.cohorts.diagnose_events import Coded, Count, Month, People, Site
 from workbench.cohorts.generate import clean, plans_of, prepare, running
 from workbench.cohorts.inclusion import inclusion
-from workbench.cohorts.left import Counts, ExactCounts, PopulationCounts, Populations
+from workbench.cohorts.left import Counts, ExactCounts, Populations
+from workbench.cohorts.left_people import PopulationCounts
 from workbench.cohorts.orphans import Orphan, orphans
 from workbench.cohorts.plan import Plan
 from workbench.engines.base import Engine

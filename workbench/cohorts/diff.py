@@ -16,7 +16,7 @@ from typing import Any
 from workbench.cohorts.circe import Definition
 from workbench.cohorts.describe import count_text, exit_text, member_text, window_text
 from workbench.cohorts.describe_events import Words, events_text
-from workbench.cohorts.diff_sets import as_members, canonical, kind_text, line, names_of, sets
+from workbench.cohorts.diff_sets import as_members, as_read, canonical, kind_text, line, names_of, sets
 from workbench.cohorts.document import Part
 from workbench.cohorts.plan import Demographics, Events, Group, Match, Plan, Rule
 from workbench.kernel.text import Lang, say
@@ -106,6 +106,8 @@ class _Diff:
         for member in _VALUES[key]:
             old, new = old.get(member), new.get(member)
         shown = [part.value if part.value not in (None, "") else None for part in (old, new)]
+        if key != "title":
+            shown = [as_read(value) for value in shown]
         if key in ("prior", "post", "pad"):
             shown = [value or 0 for value in shown]
         if shown[0] != shown[1]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any, cast
 
 from workbench.cohorts.document import Part
 from workbench.cohorts.plan import Group
+from workbench.kernel.errors import InvalidInput
 from workbench.kernel.text import Lang, say
 
 Pair = tuple[Part, Part]
+_TEXTS = frozenset({"Text", "name", "description", "Title"})
+"""Members that hold any text: what looks like a number there is none."""
 
 
 def line(key: str, lang: Lang, path: str, **facts: object) -> str:
@@ -77,7 +81,7 @@ def _content(part: Part) -> str:
 
 
 def _id(part: Part) -> str:
-    return str(part.get("id").value)
+    return str(part.get("id").whole(0))
 
 
 def _called(item: Part) -> str:
@@ -112,14 +116,20 @@ def _concepts(one: Part, other: Part, lang: Lang) -> Iterator[str]:
 
 
 def canonical(value: Any, names: Mapping[int, str]) -> Any:
-    """Return a part of a document to be compared: without empty members, concept sets by their names."""
+    """Return a part of a document to be compared: without empty members and flags that are off, concept sets by their
+    names, numbers, flags and dates as they are read, however they are written."""
     if isinstance(value, dict):
         document = cast("dict[str, Any]", value)
         members = {key: _member(key, each, names) for key, each in document.items()}
-        return {key: each for key, each in members.items() if each is not None}
+        return {key: each for key, each in members.items() if each is not None and not _is_off(key, each)}
     if isinstance(value, list):
         return [canonical(each, names) for each in cast("list[Any]", value)]
     return value
+
+
+def _is_off(key: str, value: Any) -> bool:
+    """Whether a member says what its absence says; `UseEventEnd` alone is on where an end window lacks it."""
+    return value is False and key != "UseEventEnd"
 
 
 def as_members(value: Any) -> dict[str, Any] | None:
@@ -132,12 +142,29 @@ def as_members(value: Any) -> dict[str, Any] | None:
 
 
 def _member(key: str, value: Any, names: Mapping[int, str]) -> Any:
-    refers = key in ("CodesetId", "DrugCodesetId") or key.endswith("Concept")
-    if refers and isinstance(value, int) and not isinstance(value, bool):
-        return names.get(value, value)
+    found = as_read(value) if key not in _TEXTS else value
+    if key in ("CodesetId", "DrugCodesetId") or key.endswith("Concept"):
+        return names.get(found, found) if isinstance(found, int) else canonical(found, names)
     if key == "concept" or key.startswith("CONCEPT_"):
-        return value if key == "CONCEPT_ID" else None  # names and codes of concepts are decoration
-    return canonical(value, names)
+        return found if key == "CONCEPT_ID" else None  # names and codes of concepts are decoration
+    return canonical(found, names)
+
+
+def as_read(value: Any) -> Any:
+    """Return a single value as Circe reads it: "30" and 30.0 are 30, "true" is true, 2020-1-1 is 2020-01-01."""
+    part = Part(value)
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return value
+    for read in (lambda: _number(part.number()), part.flag, lambda: part.day().isoformat()):
+        try:
+            return read() if not isinstance(value, str) or value.strip() else value
+        except InvalidInput:
+            continue
+    return value
+
+
+def _number(value: Decimal) -> int | float:
+    return int(value) if value == int(value) else float(value)
 
 
 def kind_text(group: Group, lang: Lang) -> str:

@@ -144,4 +144,4 @@ def _best(cohort: CohortScript, rules: int) -> exp.Select:
 
 def _persons(engine: Engine, cohort: CohortScript) -> int:
     counted = {"persons": sql.count_distinct(sql.col("c", "subject_id"))}
-    return int(engine.fetch(sql.select(counted, sql.work_table(cohort.cohort, "c")))["persons"][0].as_py())
+    return int(engine.tuples(sql.select(counted, sql.work_table(cohort.cohort, "c")))[0][0])

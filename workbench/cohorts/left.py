@@ -6,22 +6,19 @@ shown (`workbench.governance.sticky`), so persons are fetched, each once a query
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-from sqlglot import exp
-
-from workbench.cohorts.rule_counts import judged_events, rule_counts
+from workbench.cohorts.rule_counts import rule_counts
 from workbench.engines import sql
-from workbench.engines.base import Fetches
+from workbench.engines.base import Answers
 from workbench.engines.sql import Expr
-from workbench.governance.populations import Classes, Counted, Population
 
-_Ints = npt.NDArray[np.int64]
+if TYPE_CHECKING:
+    from workbench.governance.populations import Population
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -66,116 +63,27 @@ class Counts(Protocol):
 class ExactCounts:
     """Numbers alone, counted by the engine."""
 
-    def __init__(self, engine: Fetches) -> None:
+    def __init__(self, engine: Answers) -> None:
         self._engine = engine
 
     def all(self, source: Expr) -> Left:
         """Count persons and events in one query."""
         columns = {"persons": sql.count_distinct(sql.col("e", "person_id")), "events": sql.count_all()}
-        row = self._engine.fetch(sql.select(columns, source)).to_pylist()[0]
-        return Left(int(row["persons"]), int(row["events"]))
+        ((persons, events),) = self._engine.tuples(sql.select(columns, source))
+        return Left(int(persons), int(events))
 
     def by(self, source: Expr, keys: Sequence[str]) -> list[tuple[tuple[Any, ...], Left]]:
         """Count persons and events in one query."""
         told = sql.columns("e", *keys)
         numbers = {"persons": sql.count_distinct(sql.col("e", "person_id")), "events": sql.count_all()}
         group = [column.copy() for column in told.values()]
-        rows = self._engine.fetch(sql.select({**told, **numbers}, source, group=group)).to_pylist()
-        return [(tuple(row[key] for key in keys), Left(int(row["persons"]), int(row["events"]))) for row in rows]
+        rows = self._engine.tuples(sql.select({**told, **numbers}, source, group=group))
+        return [(tuple(names), Left(int(persons), int(events))) for *names, persons, events in rows]
 
     def rules(self, judged: str, rules: int) -> list[Left]:
         """Count in three queries, however many rules."""
         found = rule_counts(self._engine, judged, rules)
         return [Left(*each) for each in zip(found.persons, found.events, found.persons_without, strict=True)]
-
-
-Made = TypeVar("Made")
-
-
-class Reduce(Protocol):
-    """What makes something of the rows of a query, or remembers what it made of them."""
-
-    def __call__(self, tree: exp.Query, into: Callable[[pa.Table], Made]) -> Made:
-        """Return what `into` makes of the query's rows."""
-        ...
-
-
-class PopulationCounts:
-    """Numbers with the populations behind them, under a key of 32 bytes."""
-
-    def __init__(self, reduce: Reduce, key: bytes) -> None:
-        self._reduce, self._key = reduce, key
-
-    @classmethod
-    def over(cls, engine: Fetches, key: bytes) -> PopulationCounts:
-        """Count on an engine that remembers nothing."""
-        return cls(lambda tree, into: into(engine.fetch(tree)), key)
-
-    def all(self, source: Expr) -> Left:
-        """Fetch each person with the number of events."""
-        person = sql.col("e", "person_id")
-        columns = {"person_id": person, "events": sql.count_all()}
-        tree = sql.select(columns, source, group=[person.copy()])
-        return self._reduce(tree, lambda rows: [_left(self._key, rows)])[0]
-
-    def by(self, source: Expr, keys: Sequence[str]) -> list[tuple[tuple[Any, ...], Left]]:
-        """Fetch each person with the number of events of each kind."""
-        if not keys:
-            return [((), self.all(source))]
-        told = sql.columns("e", *keys, "person_id")
-        group = [column.copy() for column in told.values()]
-        tree = sql.select({**told, "events": sql.count_all()}, source, group=group)
-        return self._reduce(tree, lambda rows: _by_keys(self._key, rows, keys))
-
-    def rules(self, judged: str, rules: int) -> list[Left]:
-        """Fetch how many of each person's events pass how many rules in a row, and how many they pass in all."""
-        told = sql.columns("e", "person_id", "passed", "kept")
-        group = [column.copy() for column in told.values()]
-        source = sql.sub(judged_events(judged, rules), "e")
-        tree = sql.select({**told, "events": sql.count_all()}, source, group=group)
-        return self._reduce(tree, lambda rows: _by_rules(self._key, rows, rules))
-
-
-def _left(key: bytes, rows: pa.Table) -> Left:
-    return _of(Classes(key, _ints(rows, "person_id")).counted(_ints(rows, "events")))
-
-
-def _of(found: Counted, without: Population | None = None) -> Left:
-    told = Populations(found.persons, found.events, without)
-    return Left(found.persons.number, found.events.number, without.number if without else None, told)
-
-
-def _by_rules(key: bytes, rows: pa.Table, rules: int) -> list[Left]:
-    people, at = _numbered(rows)
-    passed, kept, events = (_ints(rows, name) for name in ("passed", "kept", "events"))
-    classes = Classes(key, people)
-    levels = [np.bincount(at[here], events[here], len(people)) for here in (passed > rule for rule in range(rules))]
-    all_pass = levels[-1] > 0
-    lefts: list[Left] = []
-    found: Counted | None = None
-    for rule, level in enumerate(levels):
-        if found is None or not np.array_equal(level, levels[rule - 1]):
-            here = np.flatnonzero(level)
-            found = classes.counted(level[here], here)
-        without = all_pass.copy()
-        without[at[(kept == rules - 1) & (passed == rule)]] = True
-        lefts.append(_of(found, classes.population(np.flatnonzero(without))))
-    return lefts
-
-
-def _by_keys(key: bytes, rows: pa.Table, keys: Sequence[str]) -> list[tuple[tuple[Any, ...], Left]]:
-    listed = [("person_id", "list"), ("events", "list")]
-    grouped = rows.group_by(list(keys), use_threads=False).aggregate(listed).combine_chunks()
-    persons, events = (_flat(grouped[f"{name}_list"]) for name in ("person_id", "events"))
-    ends = np.cumsum(grouped["events_list"].combine_chunks().value_lengths().to_numpy())
-    classes = Classes(key, persons)
-    places = np.split(np.arange(len(persons)), ends[:-1])
-    names = zip(*(grouped[name].to_pylist() for name in keys), strict=True)
-    return [(name, _of(classes.counted(events[at], at))) for name, at in zip(names, places, strict=False)]
-
-
-def _flat(lists: Any) -> _Ints:
-    return lists.combine_chunks().flatten().to_numpy().astype(np.int64)
 
 
 def joined(lefts: Sequence[Left]) -> Left:
@@ -189,15 +97,3 @@ def joined(lefts: Sequence[Left]) -> Left:
         )
         first = Left(first.persons + other.persons, first.events + other.events, None, told)
     return first
-
-
-def _numbered(rows: pa.Table) -> tuple[_Ints, npt.NDArray[np.intp]]:
-    """Return the distinct persons of some rows, and each row's place among them."""
-    coded: Any = rows["person_id"].cast(pa.int64()).combine_chunks().dictionary_encode()
-    if isinstance(coded, pa.ChunkedArray):
-        coded = coded.combine_chunks()
-    return coded.dictionary.to_numpy(), coded.indices.to_numpy().astype(np.intp)
-
-
-def _ints(rows: pa.Table, name: str) -> _Ints:
-    return rows[name].to_numpy().astype(np.int64, copy=False)

@@ -10,21 +10,24 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from sqlglot import exp
 
 from workbench.cohorts.attrition import AttritionRow, AttritionStep, attrition_rows
 from workbench.cohorts.circe import Definition
 from workbench.cohorts.event_files import EventFiles
-from workbench.cohorts.generate import EXCLUDED, plans_of
-from workbench.cohorts.left import Counts, ExactCounts, Made, PopulationCounts
+from workbench.cohorts.generate import EXCLUDED, persons_of, plans_of
+from workbench.cohorts.left import Counts, ExactCounts, Made
 from workbench.cohorts.set_tables import EVENTS, Apart, compile_apart
 from workbench.engines import sql
 from workbench.engines.base import Engine, Step
+from workbench.engines.columns import Numbers
 from workbench.vocabulary import concept_sets
 from workbench.vocabulary.concept_sets import ConceptSet
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ROWS_KEPT = 60_000_000
 
@@ -58,7 +61,7 @@ class LiveCounts:
         apart = compile_apart(plan)
         run = _Run(self._memory, apart, exclude)
         try:
-            counts: Counts = ExactCounts(run) if key is None else PopulationCounts(run.reduced, key)
+            counts = _way(run, key)
             return attrition_rows(counts, plan, apart.cohort)
         finally:
             self._memory.forget(run.used)
@@ -71,15 +74,15 @@ class _Run:
         self._memory, self._apart = memory, apart
         self._names: dict[str, str] = {}
         if exclude is not None:
-            self._names[EXCLUDED] = memory.loaded(exclude.select(["person_id"]).group_by("person_id").aggregate([]))
+            self._names[EXCLUDED] = memory.loaded(persons_of(exclude))
 
     @property
     def used(self) -> set[str]:
         """Return the tables in memory that this script has asked for."""
         return set(self._names.values())
 
-    def fetch(self, tree: exp.Query) -> pa.Table:
-        """Run a query over the script's tables and return its rows."""
+    def tuples(self, tree: exp.Query) -> list[tuple[Any, ...]]:
+        """Run a query over the script's tables and return its few rows."""
         return self._memory.answer(self._renamed(tree))
 
     def reduced(self, tree: exp.Query, into: Callable[[pa.Table], Made]) -> Made:
@@ -99,6 +102,14 @@ class _Run:
         return self._names[name]
 
 
+def _way(run: _Run, key: bytes | None) -> Counts:
+    if key is None:
+        return ExactCounts(run)
+    from workbench.cohorts.left_people import PopulationCounts  # noqa: PLC0415 - one's own data need no NumPy
+
+    return PopulationCounts(run.reduced, key)
+
+
 class _Memory:
     """Tables by digest, in the engine; and the answers to queries."""
 
@@ -106,14 +117,14 @@ class _Memory:
         self._engine, self._files, self._most = engine, files, rows_kept
         self._sets: dict[ConceptSet, str] = {}
         self._rows: OrderedDict[str, int] = OrderedDict()
-        self._answers: OrderedDict[str, pa.Table] = OrderedDict()
+        self._answers: OrderedDict[str, list[tuple[Any, ...]]] = OrderedDict()
         self._made_of: OrderedDict[str, Any] = OrderedDict()
 
-    def loaded(self, rows: pa.Table) -> str:
-        name = _name(str(rows.schema) + str(rows.to_pydict()))
+    def loaded(self, rows: Numbers) -> str:
+        name = _name(repr(rows))
         if self._unknown(name):
             self._engine.load(name, rows)
-            self._rows[name] = rows.num_rows
+            self._rows[name] = max(map(len, rows.values()))
         return name
 
     def members(self, concepts: ConceptSet) -> str:
@@ -140,10 +151,10 @@ class _Memory:
         self._rows[name] = self._count(name)
         return name
 
-    def answer(self, tree: exp.Query) -> pa.Table:
+    def answer(self, tree: exp.Query) -> list[tuple[Any, ...]]:
         name = _name(_text(tree))
         if name not in self._answers:
-            self._answers[name] = self._engine.fetch(tree)
+            self._answers[name] = self._engine.tuples(tree)
             if len(self._answers) > 1000:
                 self._answers.popitem(last=False)
         return self._answers[name]
@@ -171,8 +182,7 @@ class _Memory:
         return False
 
     def _count(self, name: str) -> int:
-        counted = self._engine.fetch(sql.select({"rows": sql.count_all()}, sql.work_table(name, "t")))
-        return int(counted["rows"][0].as_py())
+        return int(self._engine.tuples(sql.select({"rows": sql.count_all()}, sql.work_table(name, "t")))[0][0])
 
 
 def _with_names(tree: exp.Query, named: Callable[[str], str]) -> exp.Query:

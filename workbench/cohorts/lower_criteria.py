@@ -137,7 +137,7 @@ def _adjust(part: Part, spec: Domain) -> Adjust | None:
 
 def demographics(part: Part, sets: Sets) -> Demographics:
     """Return the tests of a demographic criterion."""
-    return Demographics(_tests(part, _DEMOGRAPHICS, sets))
+    return Demographics(_tests(part, _DEMOGRAPHICS, sets), part.path)
 
 
 def _tests(part: Part, attributes: Mapping[str, Attribute], sets: Sets) -> tuple[Test, ...]:

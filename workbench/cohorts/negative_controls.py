@@ -6,18 +6,22 @@ an event counts whatever the observation periods; its day is the cohort's first 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-import pyarrow as pa
 from sqlglot import exp
 
 from workbench.cohorts.document import Part
 from workbench.cohorts.domains import DOMAINS, Domain
+from workbench.cohorts.requirements import unfit
 from workbench.engines import sql
 from workbench.engines.base import Engine
 from workbench.kernel.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _OUTCOMES = "outcome_concepts"
 _DOMAINS: Mapping[str, str] = {
@@ -39,18 +43,23 @@ class OutcomeRule:
     def read(cls, document: Mapping[str, Any]) -> OutcomeRule:
         """Read `{occurrenceType, detectOnDescendants, domains}`; letters of names and words may be small or capital.
 
-        Raises InvalidInput with the path of a domain or an occurrence type that there is not.
+        Raises InvalidInput (`cohort.outcome_rule`) with the path of what a rule cannot have there.
         """
-        root = Part({key.lower(): value for key, value in document.items()})
-        occurrence = root.get("occurrencetype")
-        kind = occurrence.text().upper() if occurrence else "ALL"
-        if kind not in ("ALL", "FIRST"):
-            raise occurrence.wrong("ALL", "FIRST")
-        descendants = root.get("detectondescendants")
-        domains = tuple(_domain(each) for each in root.need("domains").each())
-        if not domains:
-            raise InvalidInput("cohort.member_missing", path=f"{root.path}.domains[0]")
-        return cls(domains, descendants.flag() if descendants else True, kind == "FIRST")
+        spelt = {key.lower(): key for key in document}
+        occurrence, descendants, domains = (
+            Part(document.get(spelt.get(name.lower(), name)), f"$.{spelt.get(name.lower(), name)}")
+            for name in ("occurrenceType", "detectOnDescendants", "domains")
+        )
+        kind = _word(occurrence, {"all": "ALL", "first": "FIRST"}) if occurrence else "ALL"
+        try:
+            below = descendants.flag() if descendants else True
+        except InvalidInput:
+            raise _wrong(descendants, "true", "false") from None
+        listed: object = domains.value
+        if not isinstance(listed, list) or not listed:
+            raise _wrong(domains, json.dumps([*_DOMAINS]))
+        each = (Part(value, f"{domains.path}[{at}]") for at, value in enumerate(cast("list[Any]", listed)))
+        return cls(tuple(_word(part, _DOMAINS) for part in each), below, kind == "FIRST")
 
 
 def negative_controls(engine: Engine, concepts: Iterable[int], rule: OutcomeRule) -> pa.Table:
@@ -58,24 +67,39 @@ def negative_controls(engine: Engine, concepts: Iterable[int], rule: OutcomeRule
 
     With descendants, a concept's events are those that `concept_ancestor` puts under it (the concept itself only where
     it is listed as its own, as vocabularies do); without, those of the concept, if the vocabulary has it. Raises
-    InvalidInput where the database lacks a table, Unavailable or Stopped as engines do.
+    InvalidInput where the database lacks a table or a column, or has it in another type;
+    Unavailable or Stopped as engines do.
     """
-    vocabulary = "concept_ancestor" if rule.descendants else "concept"
-    for table in (vocabulary, *(DOMAINS[name].table for name in rule.domains)):
-        if not engine.columns(table):
-            raise InvalidInput("cohort.table_missing", table=table, path="$.domains")
-    engine.load(_OUTCOMES, pa.table({"concept_id": pa.array(sorted(set(concepts)), pa.int64())}))
+    for table, columns, path in _reads(rule):
+        for error in unfit(engine, table, columns, path):
+            raise error
+    engine.load(_OUTCOMES, {"concept_id": sorted(set(concepts))})
     try:
         return engine.fetch(_days(rule))
     finally:
         engine.drop(_OUTCOMES)
 
 
-def _domain(part: Part) -> str:
-    word = part.text().lower()
-    if word not in _DOMAINS:
-        raise part.wrong(*_DOMAINS)
-    return _DOMAINS[word]
+def _word(part: Part, words: Mapping[str, str]) -> str:
+    """What a word of the rule stands for, be it written small or capital."""
+    found = words.get(part.value.lower()) if isinstance(part.value, str) else None
+    if found is None:
+        raise _wrong(part, *(words if words is _DOMAINS else words.values()))
+    return found
+
+
+def _wrong(part: Part, *expected: str) -> InvalidInput:
+    return InvalidInput("cohort.outcome_rule", path=part.path, expected=", ".join(expected))
+
+
+def _reads(rule: OutcomeRule) -> Iterator[tuple[str, tuple[str, ...], str]]:
+    """The tables that a rule reads, with their columns, and the member that asks for them."""
+    if rule.descendants:
+        yield "concept_ancestor", ("ancestor_concept_id", "descendant_concept_id"), "$.detectOnDescendants"
+    else:
+        yield "concept", ("concept_id",), "$.detectOnDescendants"
+    for at, domain in enumerate(DOMAINS[name] for name in rule.domains):
+        yield domain.table, ("person_id", domain.concept or domain.key, domain.start), f"$.domains[{at}]"
 
 
 def _days(rule: OutcomeRule) -> exp.Select:

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import pyarrow as pa
-
 from workbench.cohorts.diagnose_events import Count
 from workbench.cohorts.domains import DOMAINS, Domain
 from workbench.cohorts.left import Counts, ExactCounts
@@ -192,7 +190,7 @@ def _counted(engine: Engine, way: Counts, domain: Domain, concepts: set[int], *,
     if not concepts:
         return {}
     column = (domain.source if source else domain.concept) or domain.key
-    engine.load(_ASKED, pa.table({"concept_id": pa.array(sorted(concepts), pa.int64())}))
+    engine.load(_ASKED, {"concept_id": sorted(concepts)})
     try:
         on = sql.compare(sql.col("a", "concept_id"), "=", sql.col("t", column))
         tree = sql.select(
@@ -210,7 +208,7 @@ def _parents(engine: Engine, concepts: Iterable[int]) -> frozenset[int]:
     """The concepts just above some, by the vocabulary's own levels."""
     if "min_levels_of_separation" not in engine.columns("concept_ancestor"):
         return frozenset()
-    engine.load(_ASKED, pa.table({"concept_id": pa.array(sorted(concepts), pa.int64())}))
+    engine.load(_ASKED, {"concept_id": sorted(concepts)})
     try:
         on = sql.compare(sql.col("a", "concept_id"), "=", sql.col("r", "descendant_concept_id"))
         tree = sql.select(

@@ -162,6 +162,7 @@ class Demographics:
     """Tests on the person (age, sex, …) and on the index event's own dates."""
 
     tests: tuple[Test, ...]
+    path: str = dataclasses.field(default="", compare=False)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from itertools import accumulate
 from sqlglot import exp
 
 from workbench.engines import sql
-from workbench.engines.base import Fetches
+from workbench.engines.base import Answers
 from workbench.engines.sql import Expr
 
 
@@ -21,7 +21,7 @@ class RuleCounts:
     persons_without: tuple[int, ...]
 
 
-def rule_counts(engine: Fetches, judged: str, rules: int) -> RuleCounts:
+def rule_counts(engine: Answers, judged: str, rules: int) -> RuleCounts:
     """Count over a table of judged events (`person_id, event_id, r0, r1, …`), one row an event, of some rules."""
     events = _by_passed(engine, sql.count_all(), judged_events(judged, rules), rules)
     persons = _by_passed(engine, sql.count_all(), _persons(judged, rules), rules)
@@ -30,11 +30,11 @@ def rule_counts(engine: Fetches, judged: str, rules: int) -> RuleCounts:
     return RuleCounts(_at_least(persons), _at_least(events), without)
 
 
-def _by_passed(engine: Fetches, count: Expr, source: exp.Select, rules: int) -> list[int]:
+def _by_passed(engine: Answers, count: Expr, source: exp.Select, rules: int) -> list[int]:
     """Count by how many rules are passed in a row: none, one, … all."""
     columns = {"passed": sql.col("e", "passed"), "count": count}
-    rows = engine.fetch(sql.select(columns, sql.sub(source, "e"), group=[sql.col("e", "passed")])).to_pylist()
-    found = {int(row["passed"]): int(row["count"]) for row in rows}
+    rows = engine.tuples(sql.select(columns, sql.sub(source, "e"), group=[sql.col("e", "passed")]))
+    found = {int(passed): int(counted) for passed, counted in rows}
     return [found.get(passed, 0) for passed in range(rules + 1)]
 
 

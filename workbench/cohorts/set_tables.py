@@ -14,8 +14,8 @@ from sqlglot import exp
 
 from workbench.cohorts import places
 from workbench.cohorts.compile import CohortScript, cohort_script
+from workbench.cohorts.compile_counts import KEY, Counts, one_count
 from workbench.cohorts.compile_criteria import Workshop
-from workbench.cohorts.compile_groups import KEY, Counts, one_count
 from workbench.cohorts.domains import DOMAINS
 from workbench.cohorts.event_tables import Found, read, read_any
 from workbench.cohorts.plan import Events, Match, Plan
@@ -98,7 +98,7 @@ class SetWorkshop(Workshop):
         parts: list[exp.Query] = []
         for at, match in enumerate(matches):
             table, conditions = self.source(match.events, "a")
-            step = Step(f"{name}_n{at}", one_count(context, sql.work_table(table, "a"), (match, conditions), "n"), True)
+            step = Step(f"{name}_n{at}", one_count(context, sql.work_table(table, "a"), match, conditions, "n"), True)
             self.steps.append(step)
             columns = {**sql.columns("u", *KEY, "n"), "match": sql.number(at)}
             parts.append(sql.select(columns, sql.work_table(step.name, "u")))

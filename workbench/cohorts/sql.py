@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import pyarrow as pa
 from sqlglot import exp
 
 from workbench.cohorts.circe import Definition
 from workbench.cohorts.compile import compile_batch
 from workbench.engines import sql as trees
 from workbench.engines.base import Step
+from workbench.engines.columns import Numbers
 from workbench.engines.dialects import render, temporary
-
-_KINDS = {pa.int64(): "BIGINT", pa.int32(): "INT", pa.string(): "TEXT"}
-
 
 SCHEMAS: Mapping[str, str] = {"duckdb": "main", "postgres": "cdm", "spark": "cdm"}
 """Where each dialect's databases have their OMOP tables, unless another schema is named."""
@@ -81,13 +78,10 @@ def _create(step: Step, dialect: str) -> exp.Create:
     return exp.Create(this=table, kind="TABLE", expression=step.tree, properties=properties)
 
 
-def _values(table: pa.Table) -> exp.Query:
+def _values(table: Numbers) -> exp.Query:
     """A small table as values, typed by a first row that nothing keeps."""
     rows = list(_rows(table))
-    empty = {
-        field.name: trees.null(_KINDS[field.type])  # an empty table still has its columns
-        for field in table.schema
-    }
+    empty = {name: trees.null("BIGINT") for name in table}  # an empty table still has its columns
     nothing = trees.select(empty, _one_row(), where=[trees.compare(trees.number(1), "=", trees.number(0))])
     return trees.union_all([nothing, *rows])
 
@@ -96,13 +90,8 @@ def _one_row() -> trees.Expr:
     return trees.sub(trees.bare_select({"one": trees.number(1)}), "one")
 
 
-def _rows(table: pa.Table) -> Iterator[exp.Query]:
+def _rows(table: Numbers) -> Iterator[exp.Query]:
     """One SELECT without FROM a row."""
-    kinds = {field.name: _KINDS[field.type] for field in table.schema}
-    for row in table.to_pylist():
-        yield trees.bare_select(
-            {
-                key: trees.cast(trees.text(value) if isinstance(value, str) else trees.number(value), kinds[key])
-                for key, value in row.items()
-            }
-        )
+    for row in zip(*table.values(), strict=True):
+        values = (trees.cast(trees.number(value), "BIGINT") for value in row)
+        yield trees.bare_select(dict(zip(table, values, strict=True)))

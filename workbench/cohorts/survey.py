@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-import pyarrow as pa
-
 from workbench.cohorts.plan import (
     CARE_REGION,
     DERIVED_FIELDS,
@@ -21,7 +19,7 @@ from workbench.cohorts.plan import (
     Plan,
     Test,
 )
-from workbench.engines.columns import whole_numbers
+from workbench.engines.columns import Numbers
 from workbench.vocabulary.concept_sets import SETS, ConceptSet
 
 SetsOf = tuple[str, ConceptSet | None, ConceptSet | None]
@@ -73,7 +71,7 @@ class Survey:
         """Return the table of a set's concepts and its number there: one table for all, or (`apart`) one each."""
         return (f"set_{self.sets[concepts]}", 1) if self.apart else (SETS, self.sets[concepts])
 
-    def bits(self) -> pa.Table:
+    def bits(self) -> Numbers:
         """Return the table that says which bit of which word stands for a set, by place (`place`)."""
         rows = [
             (self.place(domain, role), self.sets[concepts], at // WORD_BITS, 1 << (at % WORD_BITS))
@@ -82,7 +80,7 @@ class Survey:
             for concepts, at in bits.items()
         ]
         names = ("place", "set_id", "word", "value")
-        return pa.table({name: whole_numbers([row[at] for row in rows]) for at, name in enumerate(names)})
+        return {name: [row[at] for row in rows] for at, name in enumerate(names)}
 
     def place(self, domain: str, role: str) -> int:
         """Return the number of a domain's concepts, or of its source concepts, in the table of bits."""
@@ -95,8 +93,9 @@ def survey(plans: Iterable[Plan]) -> Survey:
     for plan in plans:
         for events, distinct in all_events(plan):
             _note_events(found, events, distinct)
-        for test in _demographic_tests(plan):
-            _note_test(found, test)
+        for asked in all_demographics(plan):
+            for test in asked.tests:
+                _note_test(found, test)
         if isinstance(plan.exit, DrugEra):
             needs = found.domains.setdefault("DrugExposure", Needs())
             _note_set(found, plan.exit.concepts)
@@ -145,7 +144,8 @@ def _in_group(group: Group) -> Iterator[Match]:
             yield member
 
 
-def _demographic_tests(plan: Plan) -> Iterator[Test]:
+def all_demographics(plan: Plan) -> Iterator[Demographics]:
+    """Yield every demographic criterion of a plan, at any depth."""
     groups = [*groups_of(plan)]
     groups += [events.around for events, _ in all_events(plan) if events.around is not None]
     while groups:
@@ -153,7 +153,7 @@ def _demographic_tests(plan: Plan) -> Iterator[Test]:
             if isinstance(member, Group):
                 groups.append(member)
             elif isinstance(member, Demographics):
-                yield from member.tests
+                yield member
 
 
 def _note_set(found: Survey, concepts: ConceptSet) -> None:
@@ -188,10 +188,11 @@ def note_columns(needs: Needs, events: Events, distinct: str | None) -> None:
     reads_visit = any(not isinstance(test, Abnormal) and test.field == "visit_type" for test in events.tests)
     needs.visits |= reads_visit or distinct == "visit_occurrence_id"
     if distinct is not None:
-        needs.columns |= _raw(distinct)
+        needs.columns |= columns_of(distinct)
 
 
-def _raw(name: str) -> set[str]:
+def columns_of(name: str) -> set[str]:
+    """Return the columns of the domain's own table that a field is read from, beyond those that every event has."""
     if name in _FROM:
         return set(_FROM[name])
     if name in _VIA:
@@ -206,5 +207,5 @@ def raw_columns(tests: Iterable[Test]) -> set[str]:
         if isinstance(test, Abnormal):
             found |= {"value_as_number", "range_low", "range_high", "value_as_concept_id"}
         else:
-            found |= _raw(test.field)
+            found |= columns_of(test.field)
     return found

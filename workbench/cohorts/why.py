@@ -14,8 +14,9 @@ from sqlglot import exp
 
 from workbench.cohorts.circe import Definition
 from workbench.cohorts.compile import INDEX, CohortScript, Script, compile_batch
+from workbench.cohorts.compile_counts import matching
 from workbench.cohorts.compile_criteria import Workshop
-from workbench.cohorts.compile_groups import judge, leaves, matching
+from workbench.cohorts.compile_groups import judge, leaves
 from workbench.cohorts.generate import clean, plans_of, prepare
 from workbench.cohorts.plan import Group, Match, Plan
 from workbench.cohorts.survey import survey
@@ -103,7 +104,7 @@ class _Question:
 
     def _count(self, query: exp.Query) -> int:
         tree = sql.select({"events": sql.count_all()}, sql.sub(query, "e"))
-        return int(self.engine.fetch(tree)["events"][0].as_py())
+        return int(self.engine.tuples(tree)[0][0])
 
     def _periods(self, anchor: date) -> Iterator[tuple[int, int]]:
         columns = sql.columns("c", "cohort_start_date", "cohort_end_date")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
-import pyarrow as pa
 from sqlglot import exp
 
+from workbench.engines.columns import Form, Numbers
 from workbench.engines.sql import check_nodes
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -32,15 +36,18 @@ class Capabilities:
     cancel: bool
 
 
-class Fetches(Protocol):
-    """What answers queries."""
+class Answers(Protocol):
+    """What answers queries of a few rows."""
 
-    def fetch(self, tree: exp.Query) -> pa.Table:
-        """Run a query and return its rows. Raises Unavailable where the engine fails, Stopped if stopped."""
+    def tuples(self, tree: exp.Query) -> list[tuple[Any, ...]]:
+        """Run a query that gives a few rows and return them.
+
+        Raises Unavailable where the engine fails, Stopped if stopped.
+        """
         ...
 
 
-class Engine(Fetches, Protocol):
+class Engine(Answers, Protocol):
     """An engine over the tables of one data release (or of one's own OMOP database)."""
 
     @property
@@ -52,12 +59,27 @@ class Engine(Fetches, Protocol):
         """Return the column names of a data table in lower case; empty where the database lacks the table."""
         ...
 
-    def load(self, table: str, rows: pa.Table) -> None:
-        """Make a work table from Arrow rows (concept sets, excluded persons): data never travels in SQL text."""
+    def type_of(self, table: str, column: str) -> str:
+        """Return the engine's own name of a column's type (see `kinds`); empty where the data lack the column."""
+        ...
+
+    def load(self, table: str, rows: pa.Table | Numbers) -> None:
+        """Make a work table from rows (concept sets, excluded persons): data never travels in SQL text."""
         ...
 
     def materialise(self, step: Step) -> None:
         """Run a step, keep its rows as a work table. Raises Unavailable where the engine fails, Stopped if stopped."""
+        ...
+
+    def fetch(self, tree: exp.Query) -> pa.Table:
+        """Run a query and return its rows. Raises as `tuples` does."""
+        ...
+
+    def write(self, tree: exp.Query, path: Path, form: Form) -> None:
+        """Run a query and write its rows, in their order, to a file that nobody reads yet.
+
+        Raises as `tuples` does, and OSError where the disk is full or the place cannot be written.
+        """
         ...
 
     def drop(self, table: str) -> None:

@@ -98,15 +98,15 @@ def temporary(name: str, tree: exp.Query, kind: str) -> exp.Create:
     )
 
 
-def data_view(source: exp.Table, columns: Sequence[tuple[str, bool]]) -> exp.Select:
+def data_view(source: exp.Table, columns: Sequence[tuple[str, str]]) -> exp.Select:
     """Return a data table's columns in lower case; those named `*_date` that hold a time of day as plain dates.
 
-    `columns` are (name in the database, whether it is a timestamp) pairs.
+    `columns` are (name in the database, type) pairs.
     """
     chosen: list[exp.Expr] = []
-    for name, moment in columns:
+    for name, kind in columns:
         value: exp.Expr = exp.column(exp.to_identifier(name, quoted=True))
-        if moment and name.lower().endswith("_date"):
+        if kind.startswith("timestamp") and name.lower().endswith("_date"):
             value = exp.Cast(this=value, to=exp.DataType(this=exp.DataType.Type.DATE))
         chosen.append(exp.Alias(this=value, alias=exp.to_identifier(name.lower(), quoted=True)))
     return exp.Select(expressions=chosen).from_(source, copy=False)

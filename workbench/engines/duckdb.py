@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pyarrow as pa
 from sqlglot import exp
 
 from workbench.engines.base import Capabilities, Step
+from workbench.engines.columns import Form, Numbers, is_numbers
 from workbench.engines.sql import CDM
 from workbench.kernel.errors import Stopped, Unavailable
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 _SOURCE = "source"
+_FORMS: Mapping[Form, str] = {"parquet": "FORMAT parquet, COMPRESSION zstd", "csv": "FORMAT csv, HEADER"}
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 def connect(
@@ -58,31 +66,51 @@ def _literal(text: str) -> str:
     return exp.Literal.string(text).sql(dialect="duckdb")
 
 
-def _make_views(connection: duckdb.DuckDBPyConnection, sources: Mapping[str, str]) -> None:
+def _make_views(connection: duckdb.DuckDBPyConnection, sources: Mapping[str, str], columns: _Columns) -> None:
     """Make the views of the data tables: columns by their lower-case names, those named `*_date` that hold a time of
     day as plain dates.
 
     `sources` are names and paths that are quoted already: a view takes no parameters.
     """
+    connection.execute(f"CREATE SCHEMA {CDM}").fetchall()
     for table, source in sources.items():
-        connection.execute(f"CREATE VIEW {CDM}.{_quoted(table)} AS SELECT * FROM {source}").fetchall()  # noqa: S608
-    found = connection.execute(
-        "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = ? "
-        "ORDER BY table_name, ordinal_position",
-        [CDM],
+        changed = any(name != name.lower() or _is_moment(name, kind) for name, kind in columns[table])
+        chosen = ", ".join(_chosen(name, kind) for name, kind in columns[table]) if changed else "*"
+        view = f"CREATE VIEW {CDM}.{_quoted(table)} AS SELECT {chosen} FROM {source}"  # noqa: S608
+        connection.execute(view).fetchall()
+
+
+def _chosen(name: str, kind: str) -> str:
+    value = f"CAST({_quoted(name)} AS DATE)" if _is_moment(name, kind) else _quoted(name)
+    return f"{value} AS {_quoted(name.lower())}"
+
+
+def _is_moment(name: str, kind: str) -> bool:
+    return kind.startswith("TIMESTAMP") and name.lower().endswith("_date")
+
+
+_Columns = Mapping[str, list[tuple[str, str]]]
+"""By table in lower case, the names of its columns as they stand and their types."""
+
+
+def _columns_of_files(connection: duckdb.DuckDBPyConnection, sources: Mapping[str, str]) -> _Columns:
+    return {
+        table: [(str(row[0]), str(row[1])) for row in connection.execute(f"DESCRIBE FROM {source}").fetchall()]
+        for table, source in sources.items()
+    }
+
+
+def _columns_in(connection: duckdb.DuckDBPyConnection, database: str, schema: str) -> dict[str, list[tuple[str, str]]]:
+    """Return the columns of a schema's tables and views, by their names as they stand there."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    rows = connection.execute(
+        "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = ? "
+        "AND schema_name = ? ORDER BY table_name, column_index",
+        [database, schema],
     ).fetchall()
-    columns: dict[str, list[str]] = {}
-    changed: set[str] = set()
-    for table, column, kind in found:
-        lower = str(column).lower()
-        moment = str(kind).startswith("TIMESTAMP") and lower.endswith("_date")
-        value = f"CAST({_quoted(column)} AS DATE)" if moment else _quoted(column)
-        columns.setdefault(str(table), []).append(f"{value} AS {_quoted(lower)}")
-        if moment or lower != column:
-            changed.add(str(table))
-    for table in changed:
-        source = f"SELECT {', '.join(columns[table])} FROM {sources[table]}"  # noqa: S608
-        connection.execute(f"CREATE OR REPLACE VIEW {CDM}.{_quoted(table)} AS {source}").fetchall()
+    for table, column, kind in rows:
+        found.setdefault(str(table), []).append((str(column), str(kind)))
+    return found
 
 
 class DuckDBEngine:
@@ -90,17 +118,13 @@ class DuckDBEngine:
 
     capabilities = Capabilities(dialect="duckdb", explain=True, cancel=True)
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Wrap a connection whose schema `cdm` holds the data as views; use `over_parquet` or `over_database`."""
+    def __init__(self, connection: duckdb.DuckDBPyConnection, columns: _Columns | None = None) -> None:
+        """Wrap a connection whose schema `cdm` holds the data (columns as given, else looked up); use `over_parquet` or
+        `over_database`."""
+        columns = _columns_in(connection, "memory", CDM) if columns is None else columns
         self._connection = connection
         self._stopped = False
-        rows = connection.execute(
-            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = ?", [CDM]
-        ).fetchall()
-        found: dict[str, set[str]] = {}
-        for table, column in rows:
-            found.setdefault(str(table).lower(), set()).add(str(column).lower())
-        self._columns = {table: frozenset(names) for table, names in found.items()}
+        self._types = {table: {name.lower(): kind for name, kind in found} for table, found in columns.items()}
 
     @classmethod
     def over_parquet(
@@ -110,48 +134,68 @@ class DuckDBEngine:
         threads: int | None = None,
         memory: str | None = None,
         spill: Path | None = None,
+        results: Iterable[Path] = (),
     ) -> DuckDBEngine:
-        """Open an engine over one Parquet file a table. Raises Unavailable where a file cannot be read."""
+        """Open an engine over one Parquet file a table; of other files, `write` may write `results` alone.
+
+        Raises Unavailable where a file cannot be read.
+        """
         connection = connect(threads, memory, spill)
         try:
-            connection.execute(f"CREATE SCHEMA {CDM}").fetchall()
             sources = {table: f"read_parquet({_literal(str(path.absolute()))})" for table, path in tables.items()}
-            _make_views(connection, sources)
-            lock(connection, tables.values())
-            return cls(connection)
+            columns = _columns_of_files(connection, sources)
+            _make_views(connection, sources, columns)
+            lock(connection, (*tables.values(), *results))
+            return cls(connection, columns)
         except duckdb.Error as error:
             connection.close()
             raise Unavailable("engine.source_unreadable", reason=_reason(error)) from error
 
     @classmethod
     def over_database(
-        cls, path: Path, *, threads: int | None = None, memory: str | None = None, spill: Path | None = None
+        cls,
+        path: Path,
+        *,
+        threads: int | None = None,
+        memory: str | None = None,
+        spill: Path | None = None,
+        results: Iterable[Path] = (),
     ) -> DuckDBEngine:
-        """Open an engine over a DuckDB file, read-only, tables in schema `main`. Raises Unavailable where it cannot."""
+        """Open an engine over a DuckDB file, read-only, tables in schema `main`; `write` may write `results` alone.
+
+        Raises Unavailable where it cannot.
+        """
         if not path.is_file():
             raise Unavailable("engine.source_missing", name=path.name)
         connection = connect(threads, memory, spill)
         try:
             connection.execute(f"ATTACH {_literal(str(path))} AS {_SOURCE} (READ_ONLY)").fetchall()
-            connection.execute(f"CREATE SCHEMA {CDM}").fetchall()
-            names = connection.execute(
-                "SELECT table_name FROM information_schema.tables WHERE table_catalog = ? AND table_schema = 'main'",
-                [_SOURCE],
-            ).fetchall()
-            sources = {str(table).lower(): f"{_SOURCE}.main.{_quoted(table)}" for (table,) in names}
-            _make_views(connection, sources)
-            lock(connection)
-            return cls(connection)
+            found = _columns_in(connection, _SOURCE, "main")
+            sources = {table.lower(): f"{_SOURCE}.main.{_quoted(table)}" for table in found}
+            columns = {table.lower(): names for table, names in found.items()}
+            _make_views(connection, sources, columns)
+            lock(connection, results)
+            return cls(connection, columns)
         except duckdb.Error as error:
             connection.close()
+            if isinstance(error, duckdb.IOException) and "lock" in str(error).partition("\n")[0]:
+                raise Unavailable("engine.source_locked", name=path.name) from error
             raise Unavailable("engine.source_unreadable", reason=_reason(error)) from error
 
     def columns(self, table: str) -> frozenset[str]:
         """Return the column names of a data table in lower case; empty where the database lacks the table."""
-        return self._columns.get(table, frozenset())
+        return frozenset(self._types.get(table, ()))
 
-    def load(self, table: str, rows: pa.Table) -> None:
-        """Make a work table from Arrow rows."""
+    def type_of(self, table: str, column: str) -> str:
+        """Return DuckDB's name of a column's type; empty where the data lack the column."""
+        return self._types.get(table, {}).get(column, "")
+
+    def load(self, table: str, rows: pa.Table | Numbers) -> None:
+        """Make a work table from rows."""
+        if is_numbers(rows):
+            chosen = ", ".join(f"unnest(?::BIGINT[]) AS {_quoted(name)}" for name in rows)
+            self._run(f"CREATE OR REPLACE TEMP TABLE {_quoted(table)} AS SELECT {chosen}", list(rows.values()))
+            return
         self._connection.register("incoming", rows)
         try:
             self._run(f"CREATE OR REPLACE TEMP TABLE {_quoted(table)} AS FROM incoming").fetchall()
@@ -170,6 +214,23 @@ class DuckDBEngine:
             return self._connection.sql(tree.sql(dialect="duckdb", copy=False)).to_arrow_table()
         except (duckdb.Error, RuntimeError) as error:
             raise self._translated(error) from error
+
+    def tuples(self, tree: exp.Query) -> list[tuple[Any, ...]]:
+        """Run a query and return its few rows."""
+        return self._run(tree.sql(dialect="duckdb", copy=False)).fetchall()
+
+    def write(self, tree: exp.Query, path: Path, form: Form) -> None:
+        """Run a query and write its rows to one of the `results` that the engine was opened with."""
+        query = tree.sql(dialect="duckdb", copy=False)
+        target = f"{_literal(str(path.absolute()))} ({_FORMS[form]}, USE_TMP_FILE false)"
+        try:
+            self._run(f"COPY ({query}) TO {target}")
+        except Unavailable as error:
+            text = str(error.__cause__)
+            for number in _DISK:  # the driver hides the number and keeps the system's words
+                if os.strerror(number) in text:
+                    raise OSError(number, os.strerror(number)) from error
+            raise
 
     def drop(self, table: str) -> None:
         """Forget a work table; done even after a stop, so that nothing remains."""
@@ -211,10 +272,10 @@ class DuckDBEngine:
             self._stopped = False
             raise Stopped("engine.stopped")
 
-    def _run(self, sql: str) -> duckdb.DuckDBPyConnection:
+    def _run(self, sql: str, values: list[Any] | None = None) -> duckdb.DuckDBPyConnection:
         self._go()
         try:
-            return self._connection.execute(sql)
+            return self._connection.execute(sql, values)
         except (duckdb.Error, RuntimeError) as error:
             raise self._translated(error) from error
 

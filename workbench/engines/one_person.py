@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from sqlglot import exp
 
 from workbench.engines import sql
 from workbench.engines.base import Capabilities, Engine, Step
+from workbench.engines.columns import Form, Numbers
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _WHO = "one_person"
 _OWNER = "person_id"
@@ -25,7 +30,7 @@ class OnePerson:
     def __init__(self, engine: Engine, person_id: int) -> None:
         """Look at `engine` through the person `person_id`."""
         self._engine = engine
-        engine.load(_WHO, pa.table({"person_id": pa.array([person_id], pa.int64())}))
+        engine.load(_WHO, {"person_id": [person_id]})
 
     @property
     def capabilities(self) -> Capabilities:
@@ -36,8 +41,12 @@ class OnePerson:
         """Return the column names of a data table, as the wrapped engine does."""
         return self._engine.columns(table)
 
-    def load(self, table: str, rows: pa.Table) -> None:
-        """Make a work table from Arrow rows."""
+    def type_of(self, table: str, column: str) -> str:
+        """Return the type of a column, as the wrapped engine does."""
+        return self._engine.type_of(table, column)
+
+    def load(self, table: str, rows: pa.Table | Numbers) -> None:
+        """Make a work table from rows."""
         self._engine.load(table, rows)
 
     def materialise(self, step: Step) -> None:
@@ -48,6 +57,14 @@ class OnePerson:
     def fetch(self, tree: exp.Query) -> pa.Table:
         """Run a query on the person's rows and return its rows."""
         return self._engine.fetch(self._cut(tree))
+
+    def tuples(self, tree: exp.Query) -> list[tuple[Any, ...]]:
+        """Run a query on the person's rows and return its few rows."""
+        return self._engine.tuples(self._cut(tree))
+
+    def write(self, tree: exp.Query, path: Path, form: Form) -> None:
+        """Run a query on the person's rows and write its rows to a file."""
+        self._engine.write(self._cut(tree), path, form)
 
     def drop(self, table: str) -> None:
         """Forget a work table."""

@@ -7,6 +7,7 @@ Each statement is a transaction of its own: a database that is being loaded mean
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
@@ -18,6 +19,7 @@ from sqlglot import exp
 
 from workbench.engines import sql
 from workbench.engines.base import Capabilities, Step
+from workbench.engines.columns import Form, Numbers, nullable, to_arrow, tuples, write_arrow
 from workbench.engines.dialects import data_tables, data_view, render, temporary, view_name
 from workbench.kernel.errors import InvalidInput, Stopped, Unavailable
 
@@ -31,7 +33,7 @@ _SESSION = (
 _CANCELLED, _DENIED, _MEMORY = "57014", "42501", "53200"
 _PASSWORD = ("password", "passe", "authenti", "pg_hba", " role ", " rôle ")  # the server speaks its own language
 _COLUMNS = """
-    SELECT table_name::text, column_name::text, data_type LIKE 'timestamp%' AS moment
+    SELECT table_name::text, column_name::text, data_type::text
     FROM information_schema.columns WHERE table_schema = $1 ORDER BY ordinal_position
 """
 _SCHEMAS = """
@@ -46,7 +48,7 @@ class PostgresEngine:
 
     capabilities = Capabilities(dialect="postgres", explain=True, cancel=True)
 
-    def __init__(self, connection: Any, schema: str, columns: dict[str, list[tuple[str, bool]]], names: dict[str, str]):
+    def __init__(self, connection: Any, schema: str, columns: dict[str, list[tuple[str, str]]], names: dict[str, str]):
         """Wrap a session; use `over_url`."""
         self._connection = connection
         self._cursor: Any = connection.cursor()
@@ -62,7 +64,10 @@ class PostgresEngine:
         Without a schema in the URL: the first of the user's search path that holds a table `person`. Raises
         InvalidInput where the URL or the schema is wrong, Unavailable where the server is away or refuses the user.
         """
-        address, schema = split_url(url)
+        try:
+            address, schema = split_url(url)
+        except ValueError:  # an address between brackets that is none; the URL may hold a password
+            raise InvalidInput("engine.url_wrong", place="postgresql://…") from None
         connection = connect(address, place_of(url))
         try:
             return cls._over(connection, schema, place_of(url))
@@ -78,11 +83,11 @@ class PostgresEngine:
             if schema is None:
                 schema = str((_rows(cursor, _SCHEMAS) or [{"name": "public"}])[0]["name"])
             names: dict[str, str] = {}
-            columns: dict[str, list[tuple[str, bool]]] = {}
+            columns: dict[str, list[tuple[str, str]]] = {}
             for row in _rows(cursor, _COLUMNS, schema):
                 table = str(row["table_name"])
                 names[table.lower()] = table
-                columns.setdefault(table.lower(), []).append((str(row["column_name"]), bool(row["moment"])))
+                columns.setdefault(table.lower(), []).append((str(row["column_name"]), str(row["data_type"])))
             if "person" not in columns:
                 raise InvalidInput("engine.schema_without_person", schema=schema, place=place)
             cursor.execute("SET search_path = pg_temp")
@@ -92,12 +97,16 @@ class PostgresEngine:
         """Return the column names of a data table in lower case; empty where the database lacks the table."""
         return frozenset(name.lower() for name, _ in self._sources.get(table, ()))
 
-    def load(self, table: str, rows: pa.Table) -> None:
-        """Make a work table from Arrow rows."""
+    def type_of(self, table: str, column: str) -> str:
+        """Return PostgreSQL's name of a column's type; empty where the data lack the column."""
+        return next((kind for name, kind in self._sources.get(table, ()) if name.lower() == column), "")
+
+    def load(self, table: str, rows: pa.Table | Numbers) -> None:
+        """Make a work table from rows."""
         self.drop(table)
         self._go()
         try:
-            self._cursor.adbc_ingest(table, rows, mode="create", temporary=True)
+            self._cursor.adbc_ingest(table, to_arrow(rows), mode="create", temporary=True)
         except driver.Error as error:
             self._raise(error)
         self._run(f"ANALYZE pg_temp.{_quoted(table)}")
@@ -122,7 +131,15 @@ class PostgresEngine:
             found: pa.Table = self._cursor.fetch_arrow_table()
         except driver.Error as error:
             self._raise(error)
-        return found.cast(pa.schema([(field.name, field.type) for field in found.schema]))
+        return nullable(found)
+
+    def tuples(self, tree: exp.Query) -> list[tuple[Any, ...]]:
+        """Run a query and return its few rows."""
+        return tuples(self.fetch(tree))
+
+    def write(self, tree: exp.Query, path: Path, form: Form) -> None:
+        """Run a query and write its rows to a file."""
+        write_arrow(self.fetch(tree), path, form)
 
     def drop(self, table: str) -> None:
         """Forget a work table; done even after a stop, so that nothing remains."""

@@ -27,6 +27,7 @@ from pyspark.sql.types import StructField, StructType
 from sqlglot import exp
 
 from workbench.engines.base import Capabilities, Step
+from workbench.engines.columns import Form, Numbers, nullable, to_arrow, tuples, write_arrow
 from workbench.engines.dialects import data_tables, render, view_name
 from workbench.kernel.errors import Stopped, Unavailable
 
@@ -79,13 +80,18 @@ class SparkEngine:
         """Return the column names of a data table in lower case; empty where the database lacks the table."""
         return frozenset(name.lower() for name in self._schemas[table].names) if table in self._schemas else frozenset()
 
-    def load(self, table: str, rows: pa.Table) -> None:
-        """Make a work table from Arrow rows."""
+    def type_of(self, table: str, column: str) -> str:
+        """Return Arrow's name of a column's type; empty where the data lack the column."""
+        fields = self._schemas.get(table, ())
+        return next((str(field.type) for field in fields if field.name.lower() == column), "")
+
+    def load(self, table: str, rows: pa.Table | Numbers) -> None:
+        """Make a work table from rows."""
         self._go()
         folder = self._folder(table)
         folder.mkdir()
         path = folder / "rows.parquet"
-        pq.write_table(rows, path)
+        pq.write_table(to_arrow(rows), path)
         self._guarded(lambda: self._session.read.parquet(path.as_uri()).createOrReplaceTempView(table))
 
     def materialise(self, step: Step) -> None:
@@ -108,7 +114,15 @@ class SparkEngine:
         """Run a query and return its rows as an Arrow table."""
         self._views_for(tree)
         found: pa.Table = self._guarded(lambda: self._session.sql(render(tree, "spark", views=True)).toArrow())
-        return found
+        return nullable(found)
+
+    def tuples(self, tree: exp.Query) -> list[tuple[Any, ...]]:
+        """Run a query and return its few rows."""
+        return tuples(self.fetch(tree))
+
+    def write(self, tree: exp.Query, path: Path, form: Form) -> None:
+        """Run a query and write its rows to a file."""
+        write_arrow(self.fetch(tree), path, form)
 
     def drop(self, table: str) -> None:
         """Forget a work table; done even after a stop, so that nothing remains."""

@@ -19,7 +19,8 @@ CDM = "cdm"
 
 ALLOWED: frozenset[type[exp.Expr]] = frozenset(
     {
-        exp.Add, exp.Alias, exp.And, exp.BitwiseAnd, exp.Boolean, exp.Case, exp.Cast, exp.Ceil, exp.Coalesce,
+        exp.Add, exp.Alias, exp.And, exp.BitwiseAnd, exp.BitwiseOrAgg, exp.Boolean, exp.Case, exp.Cast, exp.Ceil,
+        exp.Coalesce,
         exp.Column, exp.Count, exp.DataType, exp.DateDiff, exp.Distinct, exp.Div, exp.EQ, exp.Exists,
         exp.Extract, exp.Filter, exp.Floor, exp.From, exp.GT, exp.GTE, exp.Group, exp.Having, exp.Identifier,
         exp.If, exp.In, exp.Is, exp.Join, exp.LT, exp.LTE, exp.Like, exp.Literal, exp.Max, exp.Min, exp.Mul, exp.NEQ,
@@ -197,6 +198,16 @@ def count_all() -> Expr:
 def count_distinct(this: Expr) -> Expr:
     """Return COUNT(DISTINCT this)."""
     return exp.Count(this=exp.Distinct(expressions=[this]))
+
+
+def bits_if(condition: Expr, word: Expr) -> Expr:
+    """Return the bits that are on in any row that meets a condition (NULL: no row, or no word)."""
+    return exp.BitwiseOrAgg(this=when(condition, word))
+
+
+def bits_of(word: Expr, mask: int) -> Expr:
+    """Return the bits of a mask that are on in a word."""
+    return exp.BitwiseAnd(this=word, expression=number(mask))
 
 
 def aggregate(kind: type[exp.AggFunc], this: Expr) -> Expr:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlglot import exp
 
 from workbench.engines.duckdb import connect
+from workbench.intake import derived
 from workbench.intake.nodes import (
     Node,
     below,
@@ -41,19 +42,22 @@ def changes(before: Release, folder: Path, manifest: Mapping[str, Any], progress
     """Return the release notes of a release that lies in `folder` against the one before.
 
     Only tables of other content are read. A row is the same if all its values are; a changed row is one whose id was
-    there before with other values (rows of tables without ids come and go). `persons.changed` counts who was there
-    before and still is, and whose rows are not the same. Spills to disk inside `folder`.
+    there before with other values (rows of tables without ids come and go, and so do eras and observation periods that
+    were made here, whose ids are but numbers in a row). `persons.changed` counts who was there before and still is, and
+    whose rows are not the same. Spills to disk inside `folder`.
     """
     old = {entry["name"]: entry for entry in before.manifest["tables"]}
     new = {entry["name"]: entry for entry in manifest["tables"]}
     files = {name: folder / entry["files"][0]["path"] for name, entry in new.items()}
+    made = {*derived.made(before.manifest), *derived.made(manifest)}
     moved = [name for name in sorted({*old, *new}) if _digest(old, name) != _digest(new, name)]
     with connect(memory="2GB", spill=folder / ".spill") as connection:
         connection.execute(f"CREATE TEMP TABLE {_TOUCHED} (person_id BIGINT)").fetchall()
         tables: list[dict[str, Any]] = []
         for done, name in enumerate(moved):
             progress(done / len(moved), name)
-            counted = _rows(connection, name, before.tables.get(name), files.get(name))
+            keyed = name not in made
+            counted = _rows(connection, name, before.tables.get(name), files.get(name), keyed=keyed)
             tables.append({"name": name, "before": _count(old, name), "after": _count(new, name), **counted})
         persons = _persons(connection, before.table("person"), files["person"])
         concepts = _concepts(connection, before.tables, files)
@@ -83,12 +87,14 @@ def _count(entries: Mapping[str, Any], name: str) -> int:
     return int(entries[name]["rows"]) if name in entries else 0
 
 
-def _rows(connection: Any, name: str, old: Path | None, new: Path | None) -> dict[str, int]:
-    """Return how many rows were added, removed and changed; note whose they are."""
+def _rows(connection: Any, name: str, old: Path | None, new: Path | None, *, keyed: bool) -> dict[str, int]:
+    """Return how many rows were added, removed and changed; note whose they are. `keyed`: whether an id of the table,
+    if it has one, says which row is which."""
     model = TABLES[name]
-    key = column(model.key) if model.key else exp.Null()
+    keyed = keyed and model.key is not None
+    key = column(str(model.key)) if keyed else exp.Null()
     person: Node = column("person_id") if model.has_person else cast(exp.Null(), "BIGINT")
-    row = call("hash", *(column(each) for each in model.names))
+    row = call("hash", *(column(each) for each in model.names if keyed or each != model.key))
     sides = [
         select(
             named(key, "key"),
@@ -107,7 +113,7 @@ def _rows(connection: Any, name: str, old: Path | None, new: Path | None) -> dic
     connection.execute(f"CREATE OR REPLACE TEMP TABLE {_MOVED} AS {render(moved)}").fetchall()
     whose = select(column("person_id"), source=exp.to_table(_MOVED), where=not_null(column("person_id")))
     connection.execute(f"INSERT INTO {_TOUCHED} {render(whose.distinct(copy=False))}").fetchall()
-    return _totals(connection, keyed=model.key is not None)
+    return _totals(connection, keyed=keyed)
 
 
 def _totals(connection: Any, *, keyed: bool) -> dict[str, int]:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from workbench.intake import eras, observation_period
 from workbench.intake.work import Work
+
+
+def made(manifest: Mapping[str, Any]) -> set[str]:
+    """Return the tables that a release's load made itself: the source did not give them."""
+    built = {name for name, each in manifest.get("era_rules", {}).items() if each["code"] == "built"}
+    given = manifest["observation_period_rule"]["code"] in {"as_recorded", "none"}
+    return built if given else {*built, "observation_period"}
 
 
 def observation_periods(work: Work) -> dict[str, Any]:

@@ -74,8 +74,7 @@ def _again(connection: Any, release: Release, into: Path) -> Work:
     rule = manifest["observation_period_rule"]
     asked = observation_period.Rule(_asked(rule), rule.get("days", 0))
     work = Work(connection, into, options, asked, Before(None, {}, connection))
-    made = {name for name, each in manifest["era_rules"].items() if each["code"] == "built"}
-    made |= {"observation_period"} if _asked(rule) != observation_period.RECORDED else set()
+    made = derived.made(manifest)
     for entry in manifest["tables"]:
         if entry["name"] not in made:
             link(release.folder / entry["files"][0]["path"], work.place(entry["name"]))

@@ -30,6 +30,7 @@ from workbench.kernel.text import Lang
 from workbench.repository.releases import Release
 from workbench.services import alerts, numbers
 from workbench.services.context import Workbench, acting, event, working
+from workbench.services.holding import hold, reading
 from workbench.services.releases import current_release, verified_release
 from workbench.store import documents, files, successors
 
@@ -188,22 +189,27 @@ def rows_of(wb: Workbench, digest: str) -> pa.Table:
         release_doc = successors.standing(connection, document.body["release"]) if document else None
     assert document is not None
     assert release_doc is not None
-    path = place_of_rows(wb, release_doc.id, document.id)
-    wanted = standing_rows(wb, document)
-    cached = _cached(path)
-    if cached is not None and content_digest(cached) == wanted:
-        return cached
-    release = verified_release(wb, release_doc.id)
+    with reading():
+        hold(wb, release_doc.id)
+        path = place_of_rows(wb, release_doc.id, document.id)
+        wanted = standing_rows(wb, document)
+        cached = _cached(path)
+        if cached is not None and content_digest(cached) == wanted:
+            return cached
+        table = _run_again(verified_release(wb, release_doc.id), document)
+        if content_digest(table) != wanted:
+            raise Refused("services.rows_differ", cohort=document.id)
+        write_rows(path, table)
+        return table
+
+
+def _run_again(release: Release, version: documents.Document) -> pa.Table:
+    definition = read_definition(json.dumps(version.body["definition"]))
     engine = DuckDBEngine.over_parquet(dict(release.tables))
     try:
-        name = document.body["name"]
-        table = run(engine, {name: read_definition(json.dumps(document.body["definition"]))}, silent).rows
+        return run(engine, {version.body["name"]: definition}, silent).rows
     finally:
         engine.close()
-    if content_digest(table) != wanted:
-        raise Refused("services.rows_differ", cohort=document.id)
-    write_rows(path, table)
-    return table
 
 
 def standing_rows(wb: Workbench, version: documents.Document) -> str | None:

@@ -17,7 +17,7 @@ from workbench.kernel.errors import Refused, Unavailable
 from workbench.kernel.progress import Progress, silent
 from workbench.kernel.settings import Settings
 from workbench.repository import releases
-from workbench.services import erased_releases
+from workbench.services import erased_releases, holding
 from workbench.store import documents, files, jobs, making, migrate, successors
 from workbench.store.chain import Event
 from workbench.store.store import Store
@@ -129,17 +129,27 @@ def sweep_retired(wb: Workbench) -> None:
     Also at each opening: a process may have died between the decision and the deed.
     """
     with wb.store.read() as connection:
-        retired = [state for state in documents.states_of(connection, RETIRED) if state.state == "retired"]
-        loaded = [documents.find(connection, successors.first(connection, state.digest)) for state in retired]
-    for first in loaded:
-        shutil.rmtree(wb.settings.disclosure / (first.id if first else "-"), ignore_errors=True)
-    for release in (state.id for state in retired):
-        for root in (wb.settings.releases, wb.settings.cache):
-            if (root / release).is_dir():
-                aside = root / f".retired-{release}"
-                shutil.rmtree(aside, ignore_errors=True)
-                (root / release).rename(aside)
-            shutil.rmtree(root / f".retired-{release}", ignore_errors=True)
+        retired = [state.id for state in documents.states_of(connection, RETIRED) if state.state == "retired"]
+    for release in retired:
+        with holding.removing(wb, release) as alone:
+            if alone:
+                remove_retired(wb, release)
+
+
+def remove_retired(wb: Workbench, release: str) -> None:
+    """Remove the folder and the caches of a release that was retired and that nobody reads (`holding.removing`), and
+    what is remembered of numbers shown on it."""
+    with wb.store.read() as connection:
+        document = documents.find(connection, release)
+        first = documents.find(connection, successors.first(connection, document.digest)) if document else None
+    if first is not None:
+        shutil.rmtree(wb.settings.disclosure / first.id, ignore_errors=True)
+    for root in (wb.settings.releases, wb.settings.cache):
+        if (root / release).is_dir():
+            aside = root / f".retired-{release}"
+            shutil.rmtree(aside, ignore_errors=True)
+            (root / release).rename(aside)
+        shutil.rmtree(root / f".retired-{release}", ignore_errors=True)
 
 
 def destroy_revoked(wb: Workbench) -> None:
@@ -166,12 +176,13 @@ def acting(
     """Run the block as one verb: the policy is checked first, a refusal is logged, the log's head is sealed after.
 
     Reading is logged too: once an hour for each person, verb and subject, and only where it is not part of another
-    verb, so that the log says who saw what without drowning in it.
+    verb, so that the log says who saw what without drowning in it. Releases that the block opens stay until its end.
     """
     depth = _depth.set(_depth.get() + 1)
     try:
         policy.check(actor, verb)
-        yield
+        with holding.reading():
+            yield
         if verb in READS and _depth.get() == 1:
             _saw(wb, actor, verb, study, subject)
     except Refused as error:

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from workbench.kernel.errors import UserError
 from workbench.kernel.settings import Settings
 from workbench.repository import releases
-from workbench.services import erased_releases
+from workbench.services import erased_releases, holding
 from workbench.services.auditing import verdict_of
 from workbench.services.context import Workbench, open_workbench
 from workbench.store import documents, files, migrate, successors
@@ -93,7 +93,9 @@ def _releases(wb: Workbench) -> Iterator[Finding]:
     found = {release.id for release in releases.list_releases(wb.settings.releases)}
     yield Finding("releases_listed", known == found, {"missing": ", ".join(sorted(known ^ found))})
     for release in releases.list_releases(wb.settings.releases):
-        problems = releases.verify(release)
+        with holding.reading():
+            holding.hold(wb, release.id)
+            problems = releases.verify(release) if release.folder.is_dir() else ()
         yield Finding("release_sound", not problems, {"release": release.id, "problems": str(len(problems))})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from sqlalchemy import Connection
 
 from workbench.governance.oppositions import Register
 from workbench.kernel.errors import Refused
+from workbench.kernel.progress import Progress, silent
+from workbench.services import holding
 from workbench.store import documents, successors
 from workbench.store.documents import Document
 
@@ -65,13 +68,27 @@ def check_none_pending(wb: Workbench) -> None:
         raise Refused("erasure.pending", count=len(pending(wb)))
 
 
-def sweep(wb: Workbench) -> None:
-    """Remove what is left of erased releases: folders and caches. Also at each opening: a process may have died."""
+def sweep(wb: Workbench, patience: float = 0.0, progress: Progress = silent) -> list[str]:
+    """Remove what is left of erased releases: folders and caches. Also at each opening: a process may have died.
+
+    Waits up to `patience` seconds for those who read one of them; returns the ids of those that are still read then.
+    """
     with wb.store.read() as connection:
         ids = [found.id for state in successors.erased(connection) if (found := documents.find(connection, state.id))]
-    for release in ids:
-        folder = wb.settings.releases / release
-        with suppress(FileNotFoundError):
-            folder.rename(folder.with_name(f".erased-{release}"))  # at once for all readers
-    for place in [*wb.settings.releases.glob(".erased-*"), *(wb.settings.cache / release for release in ids)]:
-        shutil.rmtree(place, ignore_errors=True)
+    end = time.monotonic() + patience
+    return [release for release in ids if not _remove(wb, release, end - time.monotonic(), progress)]
+
+
+def _remove(wb: Workbench, release: str, patience: float, progress: Progress) -> bool:
+    """Remove a release and its caches, if nobody reads it; answer whether it is gone."""
+    folder, cache = wb.settings.releases / release, wb.settings.cache / release
+    aside = folder.with_name(f".erased-{release}")
+    if not any(place.exists() for place in (folder, cache, aside)):
+        return True
+    with holding.removing(wb, release, patience, progress) as nobody_reads:
+        if nobody_reads:
+            with suppress(FileNotFoundError):
+                folder.rename(aside)  # a process that dies now leaves no release that lacks files
+            for place in (aside, cache):
+                shutil.rmtree(place, ignore_errors=True)
+    return nobody_reads

@@ -22,11 +22,12 @@ from workbench.governance.actors import Actor
 from workbench.governance.oppositions import mark
 from workbench.intake import erased
 from workbench.kernel.digest import digest_document, short
-from workbench.kernel.errors import InvalidInput, UserError
+from workbench.kernel.errors import InvalidInput, Stopped, Unavailable, UserError
 from workbench.kernel.progress import Progress, part, silent
 from workbench.kernel.schemas import validate
 from workbench.repository import releases
-from workbench.services import cohorts, numbers
+from workbench.repository.releases import Release
+from workbench.services import cohorts, holding, numbers, quality
 from workbench.services.context import Workbench, acting, alone, event
 from workbench.services.erased_releases import (
     ERASED,
@@ -63,11 +64,12 @@ def add(wb: Workbench, actor: Actor, persons: Iterable[int], progress: Progress 
     """Keep an order to erase persons, by their `person_id`, and carry it out; the same persons twice are one order.
 
     Their ids are kept as keyed digests only: no later load brings them back. Raises `erasure.nobody` without any,
-    `store.loading` where another process loads, and what `intake.erased.erase` raises: then the order stays pending.
+    `store.loading` where another process loads; `erasure.being_read` where somebody reads an erased release for longer
+    than `holding.PATIENCE`, and what `intake.erased.erase` raises: then the order stays pending.
     """
     with acting(wb, actor, "optout.add"), alone(wb):
         order = _keep(wb, actor, set(persons))
-        _carry_out(wb, actor.name, event(actor, ERASED), progress)
+        _carry_out(wb, actor.name, event(actor, ERASED), holding.PATIENCE, progress)
     return next(view for view in list_orders(wb, actor) if view.id == order)
 
 
@@ -89,17 +91,18 @@ def _keep(wb: Workbench, actor: Actor, persons: set[int]) -> str:
 
 def go_on(wb: Workbench) -> None:
     """Carry out what a process that died left pending; nothing where another process is at it, or where it cannot be
-    done now (a damaged release, a full disk): then the doctor says so."""
+    done now (a damaged release, a full disk, one that is still read): then the doctor says so."""
     held = jobs.try_lock(wb.settings.home / "load.lock")
     if held is None:
         return
     with held, suppress(UserError):
-        _carry_out(wb, SYSTEM, Event(SYSTEM, SYSTEM, ERASED), silent)
+        _carry_out(wb, SYSTEM, Event(SYSTEM, SYSTEM, ERASED), 0.0, silent)
         wb.seal()
 
 
-def _carry_out(wb: Workbench, actor: str, begun: Event, progress: Progress) -> None:
-    """Make every release anew that holds somebody of a pending order, and note the orders done."""
+def _carry_out(wb: Workbench, actor: str, begun: Event, patience: float, progress: Progress) -> None:
+    """Make every release anew that holds somebody of a pending order, wait for who reads the old ones, remove these,
+    and note the orders done."""
     orders = pending(wb)
     if not orders:
         return
@@ -110,13 +113,18 @@ def _carry_out(wb: Workbench, actor: str, begun: Event, progress: Progress) -> N
     job_id = jobs.queue(wb.store, actor, "optout.add", {"orders": digests})
     with jobs.running(wb.store, wb.settings.jobs, job_id) as job:
         for done, document in enumerate(reversed(known)):  # the newest first: it is the one in use
-            report = part(progress, done / len(known), (done + 1) / len(known))
-            _erase(wb, job, begun, digests, document, report)
+            report = part(progress, 0.9 * done / len(known), 0.9 * (done + 1) / len(known))
+            with holding.reading():  # it reads the old release, whose files are to go
+                _erase(wb, job, begun, digests, document, report)
+            sweep(wb)
+        progress(0.9, "")
+        left = sweep(wb, patience, part(progress, 0.9, 1.0))
+        if left:
+            raise Unavailable("erasure.being_read", releases=", ".join(left), seconds=f"{patience:.0f}")
     for order in orders:
         closing = Event(begun.actor, begun.role, "optout.add", subject=order.id, before=order.digest)
         with wb.store.write(closing) as write:
             documents.move_state(write, OPPOSITION, order.id, "done")
-    sweep(wb)
 
 
 def _erase(
@@ -133,9 +141,10 @@ def _erase(
     root = wb.settings.releases
     begun = Event(begun.actor, begun.role, ERASED, subject=document.id, before=document.digest)
     with making.making(wb.store, job, root, begun) as made:
-        result = erased.erase(release, made.folder, register, progress)
+        result = erased.erase(release, made.folder, register, part(progress, 0.0, 0.5))
         assert result is not None
         after = releases.release_id(result.manifest)
+        checked = _checked(wb, Release(after, result.manifest, made.folder), part(progress, 0.5, 1.0))
         tombstone: dict[str, Any] = {
             "format": "workbench/erasure/1",
             "orders": orders,
@@ -151,12 +160,25 @@ def _erase(
         with made.publish("release", after, result.manifest) as write:
             documents.put(write, "erasure", f"era-{short(digest_document(tombstone))}", tombstone)
             successors.replace(write, document.digest, tombstone["after"])
+            if checked is not None:
+                quality.keep(write, checked)
             now = documents.state(write.connection, "release", "current")
             if now is not None and now.digest == document.digest:
                 documents.set_state(write, State("release", "current", tombstone["after"], None, "current", None, ""))
     if releases.pointer(root) == document.id:
         releases.set_current(root, after)
-    sweep(wb)
+
+
+def _checked(wb: Workbench, release: Release, progress: Progress) -> dict[str, Any] | None:
+    """Return the quality document of a release without somebody, as a load would make it. Whatever stands in the way of
+    the checks must not keep persons in the warehouse: then there is none, and the release says that it was not checked.
+    """
+    try:
+        return quality.assessed(wb, release, progress)
+    except Stopped:
+        raise
+    except Exception:
+        return None
 
 
 def _cohorts(wb: Workbench, release: Document, after: str, result: erased.Erased) -> list[dict[str, Any]]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.parquet as pq
-
 from workbench.cohorts.attrition import AttritionRow
 from workbench.cohorts.circe import Definition
-from workbench.cohorts.generate import Generated, attrition, generate
+from workbench.cohorts.generate import Counted, attrition, count, generate_to
 from workbench.engines.base import Engine
+from workbench.engines.columns import Form, write_arrow
 from workbench.engines.duckdb import DuckDBEngine
 from workbench.kernel.errors import InvalidInput, Refused, Unavailable, UserError
 from workbench.kernel.progress import Progress, silent
@@ -21,8 +21,6 @@ from workbench.kernel.settings import load_settings
 from workbench.store import files
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from workbench.cohorts.check_reading import Question
     from workbench.cohorts.inclusion import Inclusion
 
@@ -43,12 +41,13 @@ ENGINES = ("duckdb", "postgres", "spark")
 _POSTGRES_URLS = ("postgresql", "postgres")
 
 
-def own_engine(database: str, engine: str = "duckdb") -> Engine:
+def own_engine(database: str, engine: str = "duckdb", results: Iterable[Path] = ()) -> Engine:
     """Open a DuckDB file, a folder of Parquet files, or a PostgreSQL URL (`postgresql://…/db?schema=NAME`).
 
     A PostgreSQL URL needs no `engine`. `spark` reads a folder of Parquet files, on the server that `$SPARK_REMOTE`
     (`sc://host:port`) names, else on one inside this process; its work tables go under `$WORKBENCH_SPARK_SCRATCH`, a
-    folder that the server reaches too, else where this machine keeps temporary files.
+    folder that the server reaches too, else where this machine keeps temporary files. `results` are the files that the
+    engine may write.
 
     Raises `Refused` in production and on a home's files, where only governed verbs read; `InvalidInput` where there
     is no such database or the engine cannot open its kind; `Unavailable` where a server is away, refuses the user, or
@@ -58,6 +57,8 @@ def own_engine(database: str, engine: str = "duckdb") -> Engine:
         raise Refused("own.production")
     if engine not in ENGINES:
         raise InvalidInput("own.engine_unknown", engine=engine, known=", ".join(ENGINES))
+    if not database.strip():
+        raise InvalidInput("own.path_empty")
     scheme, _, address = database.partition("://")
     if address:
         if scheme not in _POSTGRES_URLS or engine == "spark":
@@ -66,11 +67,24 @@ def own_engine(database: str, engine: str = "duckdb") -> Engine:
     if engine == "postgres":
         raise InvalidInput("own.url_needed")
     try:
-        return _files(database, engine)
+        return _files(database, engine, results)
     except Unavailable as error:
         if error.code != "engine.source_unreadable":
             raise
-        raise Unavailable("own.unreadable", database=database, reason=error.facts["reason"]) from error
+        raise Unavailable("own.unreadable", database=_broken(database), reason=error.facts["reason"]) from error
+
+
+def _broken(database: str) -> str:
+    """Return the first file of a folder that is no whole Parquet file, to be named; else the database itself."""
+    import pyarrow as pa  # noqa: PLC0415 - a batch that goes well does without Arrow
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    for file in sorted(Path(database).glob("*.parquet")):
+        try:
+            pq.read_metadata(file)
+        except (OSError, pa.ArrowException):
+            return str(file)
+    return database
 
 
 def _postgres(url: str) -> Engine:
@@ -91,7 +105,7 @@ def _spark(tables: Mapping[str, Path]) -> Engine:
     return SparkEngine.over_parquet(tables, remote=remote, scratch=Path(scratch) if scratch else None)
 
 
-def _files(database: str, engine: str) -> Engine:
+def _files(database: str, engine: str, results: Iterable[Path]) -> Engine:
     path = Path(database).absolute()
     if not path.exists():
         raise InvalidInput("own.no_database", database=database)
@@ -100,11 +114,11 @@ def _files(database: str, engine: str) -> Engine:
     if path.is_file():
         if engine == "spark":
             raise InvalidInput("own.folder_needed", database=database)
-        return DuckDBEngine.over_database(path)
+        return DuckDBEngine.over_database(path, results=results)
     tables = {file.stem.lower(): file for file in sorted(path.glob("*.parquet"))}
     if "person" not in tables:
         raise InvalidInput("own.no_tables", database=database)
-    return _spark(tables) if engine == "spark" else DuckDBEngine.over_parquet(tables)
+    return _spark(tables) if engine == "spark" else DuckDBEngine.over_parquet(tables, results=results)
 
 
 def _in_a_home(path: Path) -> bool:
@@ -117,13 +131,19 @@ def _in_a_home(path: Path) -> bool:
 
 
 def generate_own(
-    engine: Engine, definitions: Mapping[str, Definition], out: Path, progress: Progress = silent
+    database: str, engine: str, definitions: Mapping[str, Definition], out: Path, progress: Progress = silent
 ) -> OwnRows:
-    """Generate definitions in one batch and write their rows to `out` (.parquet or .csv), whole or not at all."""
-    check_out(out)
-    made = generate(engine, definitions, progress)
-    _write(made.rows, out)
-    return _counted(made)
+    """Generate definitions in one batch and write their rows to `out` (.parquet or .csv), whole or not at all.
+
+    Raises as `own_engine` and `check_out` do.
+    """
+    form = check_out(out)
+    with _writing(out) as aside:
+        opened = own_engine(database, engine, [aside])
+        try:
+            return _counted(generate_to(opened, definitions, aside, form, progress))
+        finally:
+            opened.close()
 
 
 def controls_own(engine: Engine, rule: Mapping[str, Any], concepts: Sequence[int], out: Path) -> OwnRows:
@@ -134,9 +154,10 @@ def controls_own(engine: Engine, rule: Mapping[str, Any], concepts: Sequence[int
     """
     from workbench.cohorts.negative_controls import OutcomeRule, negative_controls  # noqa: PLC0415 - rarely wanted
 
-    check_out(out)
+    form = check_out(out)
     rows = negative_controls(engine, concepts, OutcomeRule.read(rule))
-    _write(rows, out)
+    with _writing(out) as aside:
+        write_arrow(rows, aside, form)
     counted = rows.group_by("concept_id").aggregate([("subject_id", "count_distinct"), ("subject_id", "count")])
     found = {str(row["concept_id"]): row for row in counted.to_pylist()}
     names = [str(concept) for concept in dict.fromkeys(concepts)]
@@ -147,29 +168,34 @@ def controls_own(engine: Engine, rule: Mapping[str, Any], concepts: Sequence[int
     return OwnRows(persons, events, {})
 
 
-def _write(rows: pa.Table, out: Path) -> None:
-    with files.writing(out) as aside:
-        if out.suffix == ".csv":
-            import pyarrow.csv  # noqa: PLC0415 - rarely wanted
+@contextmanager
+def _writing(out: Path) -> Generator[Path]:
+    """Yield a file aside, as `files.writing`; InvalidInput where no such file can be: a folder of the system."""
+    try:
+        with files.writing(out) as aside:
+            yield aside
+    except OSError as error:
+        if out.name not in str(error.filename):
+            raise
+        raise InvalidInput("own.cannot_write", file=str(out)) from error
 
-            pyarrow.csv.write_csv(rows, aside)
-        else:
-            pq.write_table(rows, aside, compression="zstd")
+
+_FORMS: Mapping[str, Form] = {".parquet": "parquet", ".csv": "csv"}
 
 
-def check_out(out: Path) -> None:
-    """Check where rows are to go, before anything runs: `Refused` for a home's files, `InvalidInput` for a folder that
-    is not there or a kind of file that is not .parquet or .csv."""
-    if out.suffix not in {".parquet", ".csv"} or not out.absolute().parent.is_dir() or out.is_dir():
+def check_out(out: Path) -> Form:
+    """Check where rows are to go, before anything runs, and return the kind of file: `Refused` for a home's files,
+    `InvalidInput` for a folder that is not there or a kind of file that is not .parquet or .csv."""
+    if out.suffix not in _FORMS or not out.absolute().parent.is_dir() or out.is_dir():
         raise InvalidInput("own.cannot_write", file=str(out))
     if _in_a_home(out):
         raise Refused("own.home_files", database=str(out))
+    return _FORMS[out.suffix]
 
 
 def count_own(engine: Engine, definitions: Mapping[str, Definition]) -> OwnRows:
     """Return exact persons and events of each definition."""
-    made = generate(engine, definitions, silent)
-    return _counted(made)
+    return _counted(count(engine, definitions))
 
 
 def attrition_own(engine: Engine, definition: Definition) -> list[AttritionRow]:
@@ -191,6 +217,6 @@ def check_own(engine: Engine, definition: Definition) -> list[Question]:
     return check_data(engine, definition, events=True)
 
 
-def _counted(made: Generated) -> OwnRows:
+def _counted(made: Counted) -> OwnRows:
     persons = {name: persons for name, (persons, _) in made.counts.items()}
     return OwnRows(persons, {name: rows for name, (_, rows) in made.counts.items()}, dict(made.failed))

@@ -18,11 +18,13 @@ from workbench.kernel import clock
 from workbench.kernel.digest import digest_document, short
 from workbench.kernel.errors import Refused
 from workbench.kernel.progress import Progress, part, silent
+from workbench.repository.releases import Release
 from workbench.services.concept_use import use_of
 from workbench.services.concepts import governed
 from workbench.services.context import Workbench, acting, event, working
 from workbench.services.releases import ReleaseView, list_releases, show_release, verified_release
 from workbench.store import documents
+from workbench.store.store import Write
 
 KIND = "quality"
 Key = TypeVar("Key", str, int)
@@ -128,16 +130,25 @@ def check_release(wb: Workbench, actor: Actor, ref: str, progress: Progress = si
         view = show_release(wb, actor, ref)
         release = verified_release(wb, view.id)
         with working(wb, actor, "release.check", {"release": view.id}, progress) as (job, report):
-            report(0.0, "concepts")
-            use = use_of(wb, release)
-            spill = wb.settings.cache / release.id / ".spill"
-            body = assess(release.digest, release.tables, use, clock.today(), spill, part(report, 0.2, 1.0))
+            body = assessed(wb, release, report)
             with wb.store.write(event(actor, "release.check", subject=view.id)) as write:
-                found = f"qua-{short(digest_document(body))}"
-                write.event.after = documents.put(write, KIND, found, body)
+                write.event.after = keep(write, body)
                 write.event.payload["summary"] = dict(body["summary"])
                 job.result_digest = write.event.after
     return show_quality(wb, actor, view.id)
+
+
+def assessed(wb: Workbench, release: Release, progress: Progress = silent) -> dict[str, Any]:
+    """Return the quality document of a release as of today; how often each concept is used is kept in its cache."""
+    progress(0.0, "concepts")
+    use = use_of(wb, release)
+    spill = wb.settings.cache / release.id / ".spill"
+    return assess(release.digest, release.tables, use, clock.today(), spill, part(progress, 0.2, 1.0))
+
+
+def keep(write: Write, body: dict[str, Any]) -> str:
+    """Keep a quality document; return its digest."""
+    return documents.put(write, KIND, f"qua-{short(digest_document(body))}", body)
 
 
 def show_quality(wb: Workbench, actor: Actor, ref: str) -> QualityView:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,14 +10,13 @@ from workbench.cohorts import describe as sentences
 from workbench.cohorts import sql as texts
 from workbench.cohorts.circe import Definition, read_definition, write_definition
 from workbench.cohorts.shipped import HOSPITAL, shipped
+from workbench.engines.dialects import DIALECTS
 from workbench.kernel.errors import InvalidInput, UserError
 from workbench.kernel.text import Lang
 from workbench.store import files
 
 if TYPE_CHECKING:
     from workbench.cohorts.check_reading import Question
-
-DIALECTS: Mapping[str, str] = {"duckdb": "duckdb", "postgres": "postgres", "spark": "spark"}
 
 
 def shipped_definitions() -> dict[str, Path]:
@@ -36,7 +35,7 @@ def read_batch(paths: Iterable[Path]) -> tuple[dict[str, Definition], dict[str, 
     failed: dict[str, UserError] = {}
     sources: dict[str, Path] = {}
     for path in paths:
-        for source in sorted(path.glob("*.json")) if path.is_dir() else [_file(path)]:
+        for source in _in_folder(path) if path.is_dir() else [_file(path)]:
             first = sources.setdefault(source.stem, source)
             if first.resolve() != source.resolve():
                 raise InvalidInput("services.same_name", name=source.stem, first=str(first), second=str(source))
@@ -62,6 +61,11 @@ def read_one(path: Path) -> Definition:
     if path.is_dir():
         raise InvalidInput("services.one_definition", folder=str(path))
     return next(iter(read_files([path]).values()))
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """The definitions of a folder; hidden files are what systems and editors leave beside them."""
+    return sorted(path for path in folder.glob("*.json") if not path.name.startswith(".") and not path.is_dir())
 
 
 def _file(path: Path) -> Path:
@@ -91,7 +95,7 @@ def dialect(name: str) -> str:
     """Return a dialect of SQL by name; raises `own.dialect_unknown`."""
     if name not in DIALECTS:
         raise InvalidInput("own.dialect_unknown", dialect=name, known=", ".join(DIALECTS))
-    return DIALECTS[name]
+    return name
 
 
 def sql(definition: Definition, name: str, schema: str = "") -> str:
@@ -118,7 +122,10 @@ def write_picture(picture: str, out: Path) -> None:
     """Write an SVG to a file, whole or not at all; raises `services.picture_file` where it cannot go there."""
     if out.suffix != ".svg" or not out.absolute().parent.is_dir() or out.is_dir():
         raise InvalidInput("services.picture_file", file=str(out))
-    files.write_text(out, picture)
+    try:
+        files.write_text(out, picture)
+    except OSError as error:
+        raise InvalidInput("services.picture_file", file=str(out)) from error
 
 
 def check(definition: Definition) -> list[Question]:

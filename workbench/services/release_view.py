@@ -27,7 +27,8 @@ class ReleaseView:
 
     Numbers of rows and persons are exact for who may load releases; for others they are governed, and None where they
     are too few to show. Tables without a person (a vocabulary, places) are exact for everybody. A release that is
-    `retired` has no folder any more.
+    `retired` has no folder any more. One that persons were erased from has taken the place of `in_place_of`, loaded at
+    `loaded_at`, at the time `erased_at` (both None where nobody was).
     """
 
     id: str
@@ -44,6 +45,8 @@ class ReleaseView:
     intake: dict[str, Any]
     era_rules: dict[str, Any]
     changes: dict[str, Any] | None
+    in_place_of: str | None = None
+    erased_at: str | None = None
 
 
 def view_of(

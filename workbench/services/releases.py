@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from workbench.repository import releases
 from workbench.repository.releases import Release
 from workbench.services.context import RETIRED, Workbench, acting, alone, event, working
 from workbench.services.erased_releases import ERASED, objecting
+from workbench.services.holding import hold
 from workbench.services.release_view import ReleaseView, view_of
 from workbench.store import documents, files, making, successors
 from workbench.store.documents import State
@@ -123,19 +125,30 @@ def _before(wb: Workbench) -> Release | None:
 
 
 def list_releases(wb: Workbench, actor: Actor) -> list[ReleaseView]:
-    """Return every release, oldest first; not those from which persons were erased, but what stands for them."""
+    """Return every release, the first loaded first; not those from which persons were erased, but in their places what
+    stands for them."""
     with acting(wb, actor, "release.read"):
         with wb.store.read() as connection:
             gone = {state.id for state in successors.erased(connection)}
-            known = [each for each in documents.every(connection, "release") if each.digest not in gone]
+            every = documents.every(connection, "release")
+            first = {successors.successor(connection, each.digest): each for each in reversed(every)}
+            known = [each for each in every if each.digest not in gone]
             notes = {note.body["release"]: note.body for note in documents.every(connection, "release_notes")}
             retired = {state.id for state in documents.states_of(connection, RETIRED) if state.state == "retired"}
         now = releases.pointer(wb.settings.releases)
         exact = can(actor, "release.load")
-        return [
+        views = [
             view_of(document, now, notes.get(document.digest), exact=exact, retired=document.id in retired)
             for document in known
         ]
+        return sorted((_since(view, first[view.digest]) for view in views), key=lambda view: view.loaded_at)
+
+
+def _since(view: ReleaseView, first: documents.Document) -> ReleaseView:
+    """Return a view with when its data were loaded, which persons who were erased since do not change."""
+    if first.digest == view.digest:
+        return view
+    return replace(view, loaded_at=first.made_at, in_place_of=first.id, erased_at=view.loaded_at)
 
 
 def show_release(wb: Workbench, actor: Actor, ref: str) -> ReleaseView:
@@ -165,6 +178,7 @@ def verify_release(wb: Workbench, actor: Actor, ref: str) -> tuple[releases.Prob
         view = show_release(wb, actor, ref)
         if view.retired:
             raise Refused("release.retired", release=view.id)
+        hold(wb, view.id)
         problems = (*releases.verify_folder(wb.settings.releases / view.id), *_against_log(wb, view))
         if view.id != ref and (wb.settings.releases / ref).is_dir():
             problems += (releases.Problem("not_erased", ref),)
@@ -186,26 +200,35 @@ def _against_log(wb: Workbench, view: ReleaseView) -> tuple[releases.Problem, ..
 
 
 def current_release(wb: Workbench) -> Release:
-    """Return the release that is current, its files verified before this process first reads them.
-
-    Raises `services.no_release` where nothing was loaded, `release.damaged` where a file does not match.
+    """Return the release that is current, its files verified before this process first reads them; see
+    `verified_release`. Raises `services.no_release` where nothing was loaded.
     """
-    now = releases.current(wb.settings.releases)
+    now = None
+    while (named := releases.pointer(wb.settings.releases)) != now:  # another may have taken its place before the hold
+        now = named
+        if now:
+            hold(wb, now)
     if now is None:
         raise Unavailable("services.no_release")
-    return verified_release(wb, now.id)
+    return verified_release(wb, now)
 
 
 def verified_release(wb: Workbench, release_id: str) -> Release:
-    """Return a release by id, verified once by this process; see `current_release`.
+    """Return a release by id, its files verified once by this process; they stay until the verb that asks is over.
 
-    Raises `release.retired` where its folder was removed.
+    Raises `release.retired` where its folder was removed, `store.changed_meanwhile` where persons were just erased from
+    it, `release.damaged` where a file does not match.
     """
+    hold(wb, release_id)
     if not (wb.settings.releases / release_id).is_dir():
         with wb.store.read() as connection:
             state = documents.state(connection, RETIRED, release_id)
+            document = documents.find(connection, release_id)
+            after = successors.successor_of(connection, document.digest) if document else None
         if state is not None and state.state == "retired":
             raise Refused("release.retired", release=release_id)
+        if after is not None:
+            raise Refused("store.changed_meanwhile", id=release_id)
     release = releases.open_release(wb.settings.releases / release_id)
     if release.id not in wb.verified:
         releases.check_sound(release)

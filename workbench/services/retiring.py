@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from workbench.governance.actors import Actor
 from workbench.kernel.errors import Refused
+from workbench.kernel.progress import Progress, silent
 from workbench.repository import releases as folders
-from workbench.services.context import RETIRED, Workbench, acting, alone, event, sweep_retired
+from workbench.services import holding
+from workbench.services.context import RETIRED, Workbench, acting, alone, event, remove_retired
 from workbench.services.releases import ReleaseView, show_release
 from workbench.services.tracing import Link, trace
-from workbench.store import documents, jobs, successors
+from workbench.store import documents, successors
 from workbench.store.documents import State
 
 ABOUT_IT = frozenset({"release", "quality", "release_notes", "erasure"})
@@ -38,43 +40,46 @@ def dependents(wb: Workbench, actor: Actor, ref: str) -> tuple[Link, ...]:
     return tuple(link for link in found.values() if link.kind not in ABOUT_IT)
 
 
-def retire_release(wb: Workbench, actor: Actor, ref: str, *, losing: bool = False) -> Retirement:
+def retire_release(
+    wb: Workbench, actor: Actor, ref: str, *, losing: bool = False, progress: Progress = silent
+) -> Retirement:
     """Remove a release's folder and caches; its document, its quality and the log stay.
 
     What stands on it keeps its own files (an extract is whole without its release), but cannot be made again. With
     `losing` that is accepted, and the log names it. Loading the same source again brings the same release back.
+    Who reads the release by then reads it to the end: that is waited for, for `holding.PATIENCE` seconds at most.
 
-    Raises `release.is_current`, `release.retired`, `release.in_use` while a job runs, `release.depended_on` where
-    something stands on it and `losing` was not said, `store.no_document`, `store.loading`.
+    Raises `release.is_current`, `release.retired`, `release.in_use` where it is still read after that,
+    `release.depended_on` where something stands on it and `losing` was not said, `store.no_document`, `store.loading`.
     """
     with acting(wb, actor, "release.retire", subject=ref), alone(wb):
         view = show_release(wb, actor, ref)
-        _check_may_go(wb, view)
-        lost = dependents(wb, actor, view.id)
-        if lost and not losing:
-            raise Refused("release.depended_on", release=view.id, count=len(lost), names=_names(lost))
-        freed = sum(_size(wb, place, view.id) for place in ("releases", "cache"))
-        with wb.store.write(event(actor, "release.retire", subject=view.id)) as write:
-            write.event.before = view.digest
-            write.event.payload["lost"] = [link.digest for link in lost]
-            documents.set_state(write, State(RETIRED, view.id, view.digest, None, "retired", None, ""))
-        wb.verified.discard(view.id)
-        sweep_retired(wb)
+        _losses(wb, actor, view, losing=losing)  # told before the wait
+        with holding.removing(wb, view.id, holding.PATIENCE, progress) as nobody_reads:
+            if not nobody_reads:
+                raise Refused("release.in_use", release=view.id, seconds=f"{holding.PATIENCE:.0f}")
+            lost = _losses(wb, actor, view, losing=losing)
+            freed = sum(_size(wb, place, view.id) for place in ("releases", "cache"))
+            with wb.store.write(event(actor, "release.retire", subject=view.id)) as write:
+                write.event.before = view.digest
+                write.event.payload["lost"] = [link.digest for link in lost]
+                documents.set_state(write, State(RETIRED, view.id, view.digest, None, "retired", None, ""))
+            wb.verified.discard(view.id)
+            remove_retired(wb, view.id)
     return Retirement(view.id, view.digest, freed, lost)
 
 
-def _check_may_go(wb: Workbench, view: ReleaseView) -> None:
+def _losses(wb: Workbench, actor: Actor, view: ReleaseView, *, losing: bool) -> tuple[Link, ...]:
+    """Return what stands on a release that may go; raise `Refused` where it may not."""
     if view.retired:
         raise Refused("release.retired", release=view.id)
     if view.id == folders.pointer(wb.settings.releases):
         raise Refused("release.is_current", release=view.id)
-    others = [row for row in jobs.list_jobs(wb.store) if row.state in {"queued", "running"}]
-    if others:
-        raise Refused("release.in_use", release=view.id, job=others[0].id, verb=others[0].verb)
-
-
-def _names(lost: tuple[Link, ...]) -> str:
-    return ", ".join(dict.fromkeys(link.id for link in lost))
+    lost = dependents(wb, actor, view.id)
+    if lost and not losing:
+        names = ", ".join(dict.fromkeys(link.id for link in lost))
+        raise Refused("release.depended_on", release=view.id, count=len(lost), names=names)
+    return lost
 
 
 def _size(wb: Workbench, place: str, release: str) -> int:

@@ -47,7 +47,7 @@ def why_own(engine: Engine, definition: Definition, person_id: int) -> Explanati
     if engine.columns("person"):
         known = sql.compare(sql.col("p", "person_id"), "=", sql.number(person_id))
         found = sql.select({"persons": sql.count_all()}, sql.cdm_table("person", "p"), where=[known])
-        if engine.fetch(found)["persons"][0].as_py() == 0:
+        if engine.tuples(found)[0][0] == 0:
             raise InvalidInput("own.no_person")
     return why(engine, definition, person_id)
 

@@ -133,10 +133,10 @@ def try_lock(path: Path) -> IO[str] | None:
 
 
 @contextmanager
-def locked(path: Path) -> Generator[None]:
-    """Hold a lock file for the block, waiting for whoever holds it."""
+def locked(path: Path, *, shared: bool = False) -> Generator[None]:
+    """Hold a lock file for the block, alone or (`shared`) with others who share it, waiting for whoever holds it."""
     with path.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+        fcntl.flock(held, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
 
 

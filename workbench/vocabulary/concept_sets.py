@@ -6,15 +6,14 @@ on request what maps to these; excluded items are resolved alike and taken away.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import pyarrow as pa
 from sqlglot import exp
 
 from workbench.engines import sql
 from workbench.engines.base import Step
-from workbench.engines.columns import whole_numbers
+from workbench.engines.columns import Numbers
 
 ITEMS = "set_items"
 LISTS = "set_lists"
@@ -43,26 +42,19 @@ class ConceptSet:
     literal: bool = False
 
 
-def uploads(sets: Mapping[ConceptSet, int]) -> dict[str, pa.Table]:
+def uploads(sets: Mapping[ConceptSet, int]) -> dict[str, Numbers]:
     """Return the tables of items (to resolve) and of literal members that `steps` read; numbers name the sets."""
     items = [(number, item) for each, number in sets.items() if not each.literal for item in each.items]
     lists = sorted({(number, item.concept_id) for each, number in sets.items() if each.literal for item in each.items})
     return {
-        ITEMS: pa.table(
-            {
-                "set_id": whole_numbers([number for number, _ in items]),
-                "concept_id": whole_numbers([item.concept_id for _, item in items]),
-                "excluded": whole_numbers([int(item.excluded) for _, item in items]),
-                "descendants": whole_numbers([int(item.descendants) for _, item in items]),
-                "mapped": whole_numbers([int(item.mapped) for _, item in items]),
-            }
-        ),
-        LISTS: pa.table(
-            {
-                "set_id": whole_numbers([number for number, _ in lists]),
-                "concept_id": whole_numbers([concept for _, concept in lists]),
-            }
-        ),
+        ITEMS: {
+            "set_id": [number for number, _ in items],
+            "concept_id": [item.concept_id for _, item in items],
+            "excluded": [int(item.excluded) for _, item in items],
+            "descendants": [int(item.descendants) for _, item in items],
+            "mapped": [int(item.mapped) for _, item in items],
+        },
+        LISTS: {"set_id": [number for number, _ in lists], "concept_id": [concept for _, concept in lists]},
     }
 
 
@@ -124,12 +116,16 @@ def _resolved(any_mapped: bool) -> exp.Query:
     )
 
 
-def needs(sets: Mapping[ConceptSet, int]) -> tuple[str, ...]:
-    """Return the vocabulary tables that resolving these sets reads."""
+def needs(sets: Iterable[ConceptSet]) -> dict[str, tuple[str, ...]]:
+    """Return the vocabulary tables that resolving these sets reads, with their columns."""
     items = [item for each in sets if not each.literal for item in each.items]
-    wanted = ("concept",) if items else ()
-    wanted += ("concept_ancestor",) if any(item.descendants for item in items) else ()
-    return wanted + (("concept_relationship",) if any(item.mapped for item in items) else ())
+    wanted: dict[str, tuple[str, ...]] = {"concept": ("concept_id",)} if items else {}
+    if any(item.descendants for item in items):
+        wanted["concept"] = ("concept_id", "invalid_reason")
+        wanted["concept_ancestor"] = ("ancestor_concept_id", "descendant_concept_id")
+    if any(item.mapped for item in items):
+        wanted["concept_relationship"] = ("concept_id_1", "concept_id_2", "relationship_id", "invalid_reason")
+    return wanted
 
 
 def steps(sets: Mapping[ConceptSet, int]) -> list[Step]:

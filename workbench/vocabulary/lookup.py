@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from workbench.engines import sql
 from workbench.engines.base import Engine
 
@@ -34,7 +32,7 @@ def look_up(engine: Engine, ids: Iterable[int]) -> dict[int, Concept]:
     present = engine.columns("concept")
     if not wanted or not present:
         return {}
-    engine.load(_ASKED, pa.table({"concept_id": pa.array(wanted, pa.int64())}))
+    engine.load(_ASKED, {"concept_id": wanted})
     try:
         joins = [sql.join(sql.work_table(_ASKED, "a"), sql.same("a", "c", "concept_id"))]
         columns = {name: sql.col("c", name) if name in present else sql.null("TEXT") for name in _COLUMNS}

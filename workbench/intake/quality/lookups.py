@@ -129,10 +129,9 @@ def references(data: Data, checks: Sequence[Check]) -> Numbers:
     for target in sorted({str(check.other) for check in mine}):
         those = [check for check in mine if check.other == target]
         table, _, key = target.partition(".")
-        lost = _lost(data, those, table, key) if table in data.files else {}
-        for place, check in enumerate(those):
-            all_lost = data.filled[check.table, str(check.column)] if table not in data.files else 0
-            result[check] = (lost.get(place, all_lost), data.rows[check.table])
+        every = [data.filled[check.table, str(check.column)] for check in those]
+        lost = _lost(data, those, table, key) if table in data.files else every
+        result |= {check: (rows, data.rows[check.table]) for check, rows in zip(those, lost, strict=True)}
     return result
 
 
@@ -142,7 +141,7 @@ def _by_reference(check: Check) -> bool:
     return check.other != "concept.concept_id" or check.table in _WIDE
 
 
-def _lost(data: Data, checks: Sequence[Check], table: str, key: str) -> dict[int, int]:
+def _lost(data: Data, checks: Sequence[Check], table: str, key: str) -> list[int]:
     values = [
         select(
             named(number(place), "place"),
@@ -152,11 +151,12 @@ def _lost(data: Data, checks: Sequence[Check], table: str, key: str) -> dict[int
         )
         for place, check in enumerate(checks)
     ]
-    source = union(values).subquery("v", copy=False)
+    here = [
+        count_if(equal(column("place", "v"), number(place))) for place in range(len(checks))
+    ]  # no group: it is slow
+    query = exp.Select(expressions=here).from_(union(values).subquery("v", copy=False), copy=False)
     same = equal(column(key, "k"), column("value", "v"))
-    query = exp.Select(expressions=[column("place", "v"), call("count")]).from_(source, copy=False)
-    query = query.join(data.scan(table, "k"), on=same, join_type="anti", copy=False)
-    return {int(place): int(rows) for place, rows in data.lines(query.group_by(column("place", "v"), copy=False))}
+    return data.numbers(query.join(data.scan(table, "k"), on=same, join_type="anti", copy=False))
 
 
 @dataclass(frozen=True)
@@ -189,9 +189,9 @@ def visits(data: Data, checks: Sequence[Check], *, repeated: bool) -> Numbers:
     )
     result: Numbers = {}
     for place, part in enumerate(parts):
-        lost, inside, outside = found.get(place, [0, 0, 0])
+        inside, outside = found.get(place, [0, 0])
         if part.refers:
-            result[part.refers] = (lost, data.rows[part.table])
+            result[part.refers] = (data.filled[part.table, part.column] - inside, data.rows[part.table])
         if part.within:
             result[part.within] = (outside, inside)
     return result
@@ -212,7 +212,7 @@ def _visited(data: Data, checks: Sequence[Check]) -> list[_Visited]:
 
 
 def _outside(data: Data, parts: Sequence[_Visited], repeated: bool) -> exp.Select:
-    """Return the query: for each part its rows without a visit, with one, and with one far from their day."""
+    """Return the query: for each part its rows whose visit is there, and those that are far from its days."""
     rows = [
         select(
             named(number(place), "place"),
@@ -231,13 +231,10 @@ def _outside(data: Data, parts: Sequence[_Visited], repeated: bool) -> exp.Selec
     seen = seen.subquery("v", copy=False)
     early = below(day, exp.Sub(this=column("first", "v"), expression=number(WEEK)))
     late = below(exp.Add(this=column("last", "v"), expression=number(WEEK)), day)
-    there = column("visit_occurrence_id", "v")
-    counts = [count_if(is_null(there)), count_if(not_null(there)), count_if(either(early, late))]
-    query = exp.Select(expressions=[column("place", "e"), *counts]).from_(
-        union(rows).subquery("e", copy=False), copy=False
-    )
-    same = equal(there, column("visit", "e"))
-    return query.join(seen, on=same, join_type="left", copy=False).group_by(column("place", "e"), copy=False)
+    counts = [column("place", "e"), call("count"), count_if(either(early, late))]
+    query = exp.Select(expressions=counts).from_(union(rows).subquery("e", copy=False), copy=False)
+    same = equal(column("visit_occurrence_id", "v"), column("visit", "e"))
+    return query.join(seen, on=same, copy=False).group_by(column("place", "e"), copy=False)
 
 
 def _aliased(table: str, name: str) -> exp.Table:

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from workbench.engines.duckdb import connect
-from workbench.intake.quality import dashboard, rowwise
+from workbench.intake.quality import dashboard
 from workbench.intake.quality.checks import facts
 from workbench.intake.quality.dashboard import Result
 from workbench.intake.quality.data import Data
@@ -32,10 +32,7 @@ def assess(
     """
     with connect(memory=_MEMORY, spill=spill) as connection:
         results = dashboard.run(connection, files, today, use, part(progress, 0.0, 0.8))
-        data = Data.of(connection, files)
-        if data.rows.get("person"):
-            rowwise.persons(data)
-        counts = profile(data, use)
+        counts = profile(Data.of(connection, files), use)  # with the work table of persons that the checks made
     document: dict[str, Any] = {
         "format": FORMAT,
         "release": release,

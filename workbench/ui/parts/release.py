@@ -5,7 +5,7 @@ from __future__ import annotations
 from workbench.kernel.text import say
 from workbench.services.releases import ReleaseView
 from workbench.ui.parts.markup import Html, bullets, heading, paragraph, table, tag
-from workbench.ui.parts.words import named, number
+from workbench.ui.parts.words import counted, named, number
 from workbench.ui.state import lang, t
 
 
@@ -14,6 +14,14 @@ def period_rule(release: ReleaseView) -> str:
     rule = release.observation_period_rule
     words = named("rule", str(rule.get("code", "")))
     return t("rule_days", rule=words, days=number(rule["days"])) if "days" in rule else words
+
+
+def sources(release: ReleaseView) -> str:
+    """Return what a release was read from: the names, by the kind of source."""
+    kinds = dict.fromkeys(each["kind"] for each in release.sources)
+    return " · ".join(
+        f"{kind} : {', '.join(each['name'] for each in release.sources if each['kind'] == kind)}" for kind in kinds
+    )
 
 
 def eras(release: ReleaseView) -> str:
@@ -29,7 +37,7 @@ def set_aside(release: ReleaseView) -> list[Html]:
         (
             tag("code", f"{reading['name']}.{each['column']}" if each["column"] != "*" else reading["name"]),
             say(f"intake.reason_{each['reason']}", lang()),
-            number(each["rows"]),
+            counted(each["rows"]),
         )
         for reading in release.intake["tables"]
         for each in reading["reasons"]
@@ -44,24 +52,26 @@ def notices(release: ReleaseView) -> list[Html]:
     """Return what who loads should know although it stopped nothing."""
     lines: list[str] = []
     for notice in release.intake.get("notices", ()):
-        facts = {name: number(value) if isinstance(value, int) else value for name, value in notice.items()}
+        facts = {name: value if isinstance(value, str) else counted(value) for name, value in notice.items()}
         lines.append(say(f"intake.notice_{facts.pop('code')}", lang(), **facts))
     return [heading(t("notices_title"), 3), bullets(lines)] if lines else []
 
 
 def changes(release: ReleaseView) -> list[Html]:
-    """Return what changed against the release that was current before."""
+    """Return what changed against the release that was current before; numbers are governed already."""
     found = release.changes
     if found is None:
         return []
     parts = ("before", "after", "added", "removed", "changed")
-    rows = [(named("table", each["name"]), *(number(each[part]) for part in parts)) for each in found["tables"]]
+    rows = [[tag("code", each["name"]), *(counted(each[part]) for part in parts)] for each in found["tables"]]
     heads = [t("table"), *(t(f"rows_{part}") for part in parts)]
-    persons = {name: t("hidden") if n is None else number(n) for name, n in found["persons"].items()}
+    persons = {name: counted(n) for name, n in found["persons"].items()}
     concepts = {name: number(n) for name, n in found["concepts"].items()}
     return [
         heading(t("changes_title"), 3),
-        table(heads, rows, t("changes_caption", parent=found["parent"][:12]), {1, 2, 3, 4, 5}),
+        table(heads, rows, t("changes_caption", parent=found["parent"][:12]), {1, 2, 3, 4, 5})
+        if rows
+        else paragraph(t("changes_none", parent=found["parent"][:12]), "wb-quiet"),
         paragraph(t("changes_persons", **persons), "wb-quiet"),
         paragraph(t("changes_concepts", **concepts), "wb-quiet"),
     ]

@@ -68,6 +68,11 @@ def _entry(view: ReleaseView) -> Entry:
 
 def _detail(actor: Actor, view: ReleaseView) -> None:
     st.subheader(view.name, anchor=False)
+    if view.retired:
+        show(paragraph(say("release.said_retired", lang()), "wb-note"))
+    if view.erased_at:
+        said = say("release.said_erased", lang(), day=day(view.erased_at), before=view.in_place_of)
+        show(paragraph(said, "wb-note"))
     if not quality.is_checked(workbench(), actor, view.id):
         _tables(view)
         _unchecked(actor, view)
@@ -87,11 +92,12 @@ def _detail(actor: Actor, view: ReleaseView) -> None:
         _quality(found)
     with origin:
         _tables(view)
-        _notes(view)
         _origin(actor, view)
 
 
 def _unchecked(actor: Actor, view: ReleaseView) -> None:
+    if view.retired:
+        return
     show(paragraph(t("data_unchecked"), "wb-note"))
     if can(actor, "release.check"):
         busy = work.is_under_way(SLOT, actor)
@@ -226,38 +232,16 @@ def _tables(view: ReleaseView) -> None:
     show(heading(t("data_tables")), listed)
 
 
-def _notes(view: ReleaseView) -> None:
-    """Show which rows came, went and changed since the release before."""
-    if view.changes is None:
-        return
-    parts = ("added", "removed", "changed")
-    rows = [
-        [tag("code", each["name"]), *(counted(each[part]) for part in parts)]
-        for each in view.changes["tables"]
-        if any(each[part] != 0 for part in parts)
-    ]
-    show(heading(t("data_notes", parent=view.changes["parent"][:12])))
-    headings = [t("data_table"), *(t(f"data_{part}") for part in parts)]
-    show(
-        table(headings, rows, t("data_tables_caption"), numeric=[1, 2, 3])
-        if rows
-        else paragraph(t("data_notes_none"), "wb-quiet")
-    )
-
-
 def _origin(actor: Actor, view: ReleaseView) -> None:
-    sources = join([tag("code", f"{each['kind']} {each['name']}") for each in view.sources], " ")
     lines = [
         (t("data_id"), tag("code", view.id)),
         (t("data_digest"), whole_digest(view.digest)),
         (t("data_loaded"), day(view.loaded_at)),
-        (t("data_sources"), sources),
+        (t("data_sources"), parts.sources(view)),
         (t("data_periods"), parts.period_rule(view)),
         (t("release_eras"), parts.eras(view)),
     ]
-    show(heading(t("data_origin")), facts(lines))
-    if about_load := [*parts.set_aside(view), *parts.notices(view), *parts.changes(view)]:
-        show(*about_load)
+    show(*parts.changes(view), heading(t("data_origin")), facts(lines), *parts.set_aside(view), *parts.notices(view))
     with st.expander(t("data_catalogue")):
         made = records.record(workbench(), actor, view.id)
         show(paragraph(t("data_catalogue_said"), "wb-quiet"))
