@@ -47,11 +47,13 @@ def test_a_release_that_nothing_stands_on_goes_and_its_document_stays(home: Work
     steward = people.first_steward(home)
     first, second = _both(home)
     (home.settings.cache / first.id).mkdir(parents=True, exist_ok=True)
+    (home.settings.disclosure / first.id).mkdir(parents=True)
     done = retiring.retire_release(home, steward, first.id)
     assert (done.release, done.digest, done.lost) == (first.id, first.digest, ())
     assert done.freed > 0
     assert sorted(path.name for path in home.settings.releases.glob("*rel-*")) == [second.id]
     assert not (home.settings.cache / first.id).exists()
+    assert not (home.settings.disclosure / first.id).exists(), "nor what was shown of it"
     assert [view.retired for view in _both(home)] == [True, False]
     assert quality.show_quality(home, steward, first.id).release == first.id
     assert releases.verify_release(home, steward, second.id) == ()

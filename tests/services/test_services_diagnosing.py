@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.governance.test_suppression import told
 from workbench.governance import audit
 from workbench.governance.actors import Actor
 from workbench.governance.disclosure import Shown
@@ -59,6 +60,19 @@ def test_hidden_and_empty_look_alike(wb: Workbench, researcher: Actor) -> None:
     assert len(hidden) == 1
     assert len(made.people) == 20
     assert [row.persons.value for row in made.people[:2]] == [None, None]
+
+
+def test_a_linear_program_tells_no_hidden_number_from_its_table(wb: Workbench, researcher: Actor) -> None:
+    made = diagnose_cohort(wb, researcher, NAME)
+    cells = [row.persons for row in (made.total, *made.people)]
+    values = [number.value for number in cells]
+    masked = [at for at, number in enumerate(cells) if number.value is None and not number.withheld]
+    gone = frozenset(at for at, number in enumerate(cells) if number.withheld)
+    assert masked
+    for place in masked:
+        low, high = told((values, [-1, *(0 for _ in made.people)]), gone, place, persons=True)
+        assert low <= 1e-6
+        assert high >= 10 - 1e-6
 
 
 def _file(wb: Workbench, actor: Actor) -> Path:

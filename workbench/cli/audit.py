@@ -11,10 +11,11 @@ import typer
 from workbench.cli.common import As, Home, Json, Reason, give, language, opened, table, tell, words
 from workbench.governance.audit import Verdict
 from workbench.kernel.text import say
-from workbench.services import auditing
+from workbench.services import alerts, auditing
+from workbench.services.alerts import Alert
 from workbench.store import files
 
-app = typer.Typer(no_args_is_help=True, help="The audit log: list, verify, export.")
+app = typer.Typer(no_args_is_help=True, help="The audit log: list, alerts, verify, export.")
 Head = Annotated[Path | None, typer.Option("--head", help="A signed head of the log, kept elsewhere.")]
 
 
@@ -32,6 +33,24 @@ def list_(
     if not as_json:
         rows = [(str(e.seq), e.time[:19], e.actor, e.verb, e.outcome, e.subject or "", e.reason or "") for e in entries]
         table([words(name) for name in ("seq", "time", "actor", "verb", "outcome", "subject", "reason")], rows)
+
+
+@app.command("alerts")
+def alerts_(home: Home = None, as_name: As = None, as_json: Json = False) -> None:
+    """List the patterns of questions that may aim at single persons, the newest first; for the ethics officer."""
+    with opened(home, as_name) as (wb, actor):
+        found = alerts.list_alerts(wb, actor)
+    give(as_json, [asdict(each) for each in found])
+    if not as_json and not found:
+        tell(words("no_alerts"))
+    elif not as_json:
+        rows = [(str(each.seq), each.time[:19], each.person, alert_text(each)) for each in found]
+        table([words(name) for name in ("seq", "time", "actor", "alert")], rows)
+
+
+def alert_text(alert: Alert) -> str:
+    """Return what an alert says."""
+    return say(f"audit.alert_{alert.pattern}", language(), questions=alert.questions, hours=alert.hours)
 
 
 @app.command("verify")

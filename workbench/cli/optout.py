@@ -1,8 +1,9 @@
-"""`workbench optout`: persons who object to being in the warehouse, erased from everything that is stored."""
+"""`workbench optout`: persons who object, to being in the warehouse at all or to a study."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -10,18 +11,21 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.common import As, Home, Json, give, number, opened, progress_bar, state, table, tell, words
+from workbench.cli.common import As, Home, Json, Reason, give, number, opened, progress_bar, state, table, tell, words
 from workbench.kernel.errors import InvalidInput
-from workbench.services import erasures
+from workbench.services import erasures, objections
+from workbench.services.erased_releases import Made
 from workbench.services.erasures import OrderView
+from workbench.services.objections import ObjectionView
 
-app = typer.Typer(no_args_is_help=True, help="Oppositions of patients: erase persons, list the orders.")
+app = typer.Typer(no_args_is_help=True, help="Oppositions of patients: erasing persons, leaving them out of studies.")
 
 
 class Scope(StrEnum):
-    """What somebody objects to: being in the warehouse at all."""
+    """What somebody objects to: being in the warehouse at all, or a study."""
 
     WAREHOUSE = "warehouse"
+    STUDY = "study"
 
 
 @app.command("add")
@@ -30,16 +34,31 @@ def add(
         Path, typer.Argument(help="A file with one person_id a line; - reads them from the standard input.")
     ],
     scope: Annotated[
-        Scope, typer.Option("--scope", help="warehouse: erased from every stored release, for good.")
+        Scope,
+        typer.Option(
+            "--scope", help="warehouse: erased from every stored release, for good. study: left out of extracts."
+        ),
     ],
+    study: Annotated[
+        str | None, typer.Option("--study", help="With --scope study: which one; every study without it.")
+    ] = None,
     home: Home = None, as_name: As = None, as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Erase persons from every release, cache and index; no later load brings them back. It cannot be undone.
+    """Erase persons from every release, cache and index, for good; or leave them out of a study until withdrawn.
 
-    Who reads a release reads to the end: that is waited for, five minutes at most; then the order stays pending, and
-    the next command goes on.
+    An erasure cannot be undone, and no later load brings the persons back. Who reads a release reads to the end: that
+    is waited for, five minutes at most; then the order stays pending, and the next command goes on.
     """
     persons = _persons(file)
+    if scope is Scope.STUDY:
+        with opened(home, as_name) as (wb, actor):
+            objected = objections.add(wb, actor, persons, study)
+        give(as_json, {**asdict(objected), "scope": scope})
+        if not as_json:
+            _objected(objected)
+        return
+    if study is not None:
+        raise InvalidInput("cli.study_scope")
     with opened(home, as_name) as (wb, actor), progress_bar(words("erasing")) as progress:
         view = erasures.add(wb, actor, persons, progress)
     give(as_json, {**asdict(view), "scope": scope})
@@ -65,23 +84,52 @@ def _persons(file: Path) -> set[int]:
 
 @app.command("list")
 def list_(home: Home = None, as_name: As = None, as_json: Json = False) -> None:
-    """List the orders, the releases that they changed, and the extracts and models that were made before."""
+    """List oppositions in both scopes, the releases they changed, and the extracts and models made before."""
     with opened(home, as_name) as (wb, actor):
-        views = erasures.list_orders(wb, actor)
-    give(as_json, [asdict(view) for view in views])
+        views, objected = erasures.list_orders(wb, actor), objections.list_objections(wb, actor)
+    listed = [(Scope.WAREHOUSE, asdict(view)) for view in views] + [(Scope.STUDY, asdict(view)) for view in objected]
+    give(as_json, [{**view, "scope": scope} for scope, view in listed])
     if not as_json:
         for view in views:
             _told(view)
+        for each in objected:
+            _objected(each)
+
+
+@app.command("withdraw")
+def withdraw(
+    objection: Annotated[str, typer.Argument(help="The id of an objection to a study, as `optout list` shows it.")],
+    reason: Reason, home: Home = None, as_name: As = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """End an objection to a study: its persons may be in later extracts again. An erasure cannot be withdrawn."""
+    with opened(home, as_name) as (wb, actor):
+        view = objections.withdraw(wb, actor, objection, reason)
+    give(as_json, {**asdict(view), "scope": Scope.STUDY})
+    if not as_json:
+        _objected(view)
+
+
+def _objected(view: ObjectionView) -> None:
+    study = view.study or words("every_study")
+    facts = {"id": view.id, "state": state(view.state), "persons": number(view.persons), "day": view.made_at[:10]}
+    tell(words("objection", study=study, **facts))
+    _due("objected_before", view.concerned)
 
 
 def _told(view: OrderView) -> None:
     tell(words("opposition", id=view.id, state=state(view.state), persons=number(view.persons), day=view.made_at[:10]))
     for before, after in view.releases:
         tell(f"  {words('erased', before=before, after=after)}")
-    if view.concerned:
-        tell(words("concerned"))
-        rows = [(words(f"kind_{made.kind}"), made.id, made.study or "") for made in view.concerned]
-        table([words(name) for name in ("kind", "id", "study_name")], rows)
+    _due("concerned", view.concerned)
+
+
+def _due(said: str, concerned: Sequence[Made]) -> None:
+    if concerned:
+        tell(words(said))
+        rows = [
+            (words(f"kind_{made.kind}"), made.id, made.study or "", words(f"due_{made.kind}")) for made in concerned
+        ]
+        table([words(name) for name in ("kind", "id", "study_name", "due")], rows)
 
 
 def register(root: typer.Typer) -> None:

@@ -106,7 +106,7 @@ def shown(value: Shown) -> str:
 def _cell(value: Shown | None) -> str:
     if value is None:
         return "–"
-    return _say("hidden") if value.value is None else number(value.value)
+    return shown(value) if value.withheld else _say("hidden") if value.value is None else number(value.value)
 
 
 def _side(value: Shown, share: float | None) -> str:

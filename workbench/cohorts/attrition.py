@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from workbench.cohorts.compile import CohortScript
+from workbench.cohorts.left import Counts, Left
 from workbench.cohorts.plan import Entry, Plan
-from workbench.cohorts.rule_counts import rule_counts
 from workbench.engines import sql
-from workbench.engines.base import Answers
-from workbench.engines.sql import Expr
 from workbench.kernel.text import say
 
 
@@ -28,50 +27,58 @@ class AttritionRow:
     persons_without: int | None = None
 
 
-def attrition_rows(engine: Answers, plan: Plan, cohort: CohortScript) -> list[AttritionRow]:
+@dataclass(frozen=True)
+class AttritionStep:
+    """A row, and what is behind its numbers: the populations, where they were asked for."""
+
+    row: AttritionRow
+    left: Left
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as a JSON value, for another process of this workbench."""
+        populations = {name: each and each.as_json() for name, each in vars(self.left.populations).items()}
+        return {**asdict(self.row), "populations": populations}
+
+
+def attrition_rows(counts: Counts, plan: Plan, cohort: CohortScript) -> list[AttritionStep]:
     """Return the attrition of a cohort whose steps have been run."""
-    rows = [
-        _row("attrition_codes", _count(engine, sql.sub(cohort.codes, "e"))),
-        _row("attrition_attributes", _count(engine, sql.sub(cohort.entries, "e"))),
-        _observed(plan.entry, _count(engine, sql.work_table(cohort.observed, "e"))),
+    steps = [
+        _step("attrition_codes", counts.all(sql.sub(cohort.codes, "e"))),
+        _step("attrition_attributes", counts.all(sql.sub(cohort.entries, "e"))),
+        _observed(plan.entry, counts.all(sql.work_table(cohort.observed, "e"))),
     ]
     if cohort.additional is not None:
-        found = rule_counts(engine, cohort.additional, 1)
-        rows.append(_row("attrition_additional", (found.persons[0], found.events[0])))
+        steps.append(_step("attrition_additional", counts.rules(cohort.additional, 1)[0].whole()))
     if cohort.qualified != cohort.observed and plan.qualified.kind != "all":
-        rows.append(_row("attrition_limit", _count(engine, sql.work_table(cohort.qualified, "e"))))
+        steps.append(_step("attrition_limit", counts.all(sql.work_table(cohort.qualified, "e"))))
     if cohort.judged is not None:
-        rows += _rule_rows(engine, plan, cohort.judged)
+        steps += _rule_steps(counts, plan, cohort.judged)
     if plan.limit.kind != "all" and plan.entry.limit.kind == "all":
-        rows.append(_row("attrition_limit", _count(engine, sql.work_table(cohort.included, "e"))))
+        steps.append(_step("attrition_limit", counts.all(sql.work_table(cohort.included, "e"))))
     people = {"person_id": sql.col("c", "subject_id")}
     final = sql.select(people, sql.work_table(cohort.cohort, "c"))
-    rows.append(_row("attrition_cohort", _count(engine, sql.sub(final, "e"))))
-    return rows
+    steps.append(_step("attrition_cohort", counts.all(sql.sub(final, "e"))))
+    return steps
 
 
-def _observed(entry: Entry, counts: tuple[int, int]) -> AttritionRow:
+def _observed(entry: Entry, left: Left) -> AttritionStep:
     if entry.prior_days == entry.post_days == 0:
-        return _row("attrition_in_observation", counts)
-    return _row("attrition_observed", counts, prior=entry.prior_days, post=entry.post_days)
+        return _step("attrition_in_observation", left)
+    return _step("attrition_observed", left, prior=entry.prior_days, post=entry.post_days)
 
 
-def _row(key: str, counts: tuple[int, int], **facts: object) -> AttritionRow:
-    return AttritionRow(say(f"cohort.{key}", "fr", **facts), say(f"cohort.{key}", "en", **facts), *counts)
+def _step(key: str, left: Left, **facts: object) -> AttritionStep:
+    return _named(say(f"cohort.{key}", "fr", **facts), say(f"cohort.{key}", "en", **facts), left)
 
 
-def _rule_rows(engine: Answers, plan: Plan, judged: str) -> list[AttritionRow]:
-    """One row a rule: left after it and those before it; and left by all the others."""
-    counts = rule_counts(engine, judged, len(plan.rules))
-    rows: list[AttritionRow] = []
-    for at, rule in enumerate(plan.rules):
-        names = [rule.name or say("cohort.attrition_rule", lang, number=at + 1) for lang in ("fr", "en")]
-        left = counts.persons[at], counts.events[at]
-        rows.append(AttritionRow(names[0], names[1], *left, counts.persons_without[at]))
-    return rows
+def _named(french: str, english: str, left: Left) -> AttritionStep:
+    return AttritionStep(AttritionRow(french, english, left.persons, left.events, left.persons_without), left)
 
 
-def _count(engine: Answers, source: Expr) -> tuple[int, int]:
-    columns = {"persons": sql.count_distinct(sql.col("e", "person_id")), "events": sql.count_all()}
-    ((persons, events),) = engine.tuples(sql.select(columns, source))
-    return int(persons), int(events)
+def _rule_steps(counts: Counts, plan: Plan, judged: str) -> list[AttritionStep]:
+    """One step a rule: left after it and those before it; and left by all the others."""
+    steps: list[AttritionStep] = []
+    for at, (rule, left) in enumerate(zip(plan.rules, counts.rules(judged, len(plan.rules)), strict=True)):
+        french, english = (rule.name or say("cohort.attrition_rule", lang, number=at + 1) for lang in ("fr", "en"))
+        steps.append(_named(french, english, left))
+    return steps

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlglot import exp
 
 from workbench.cohorts.compile import CohortScript
 from workbench.cohorts.domains import DOMAINS, Domain
+from workbench.cohorts.left import Counts, Left, Populations, joined
 from workbench.cohorts.plan import Plan
 from workbench.engines import sql
 from workbench.engines.base import Engine, Step
-from workbench.engines.sql import Expr
 from workbench.vocabulary.lookup import Concept, look_up
 
 BAND, OLDEST = 10, 90
@@ -23,10 +23,16 @@ _KEPT = "diagnosed_entries"
 
 @dataclass(frozen=True)
 class Count:
-    """Persons, and their events."""
+    """Persons and their events, and the populations behind these numbers, where they were asked for."""
 
     persons: int
     events: int
+    populations: Populations = field(default=Populations(), compare=False, repr=False)
+
+    @classmethod
+    def of(cls, left: Left) -> Count:
+        """Return what is left as a count."""
+        return cls(left.persons, left.events, left.populations)
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,7 @@ class People:
     low: int
     sex: int
     persons: int
+    populations: Populations = field(default=Populations(), compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -66,32 +73,24 @@ class Coded:
     count: Count
 
 
-def total(engine: Engine, included: str) -> Count:
+def total(counts: Counts, included: str) -> Count:
     """Return how many persons and entry events were kept."""
-    return _count(engine.fetch(sql.select(_counts("i"), sql.work_table(included, "i"))).to_pylist()[0])
+    return Count.of(counts.all(sql.work_table(included, "e")))
 
 
-def _counts(alias: str) -> dict[str, Expr]:
-    return {"persons": sql.count_distinct(sql.col(alias, "person_id")), "events": sql.count_all()}
-
-
-def _count(row: Mapping[str, Any]) -> Count:
-    return Count(int(row["persons"]), int(row["events"]))
-
-
-def calendar(engine: Engine, included: str, *, months: bool) -> tuple[Month, ...]:
+def calendar(counts: Counts, included: str, *, months: bool) -> tuple[Month, ...]:
     """Return the entry events by year, or by year and month, in order of time; what has none is left out."""
     start = sql.col("i", "start_date")
     moments = {"year": sql.year_of(start), **({"month": sql.month_of(start.copy())} if months else {})}
     dated = sql.select({"person_id": sql.col("i", "person_id"), **moments}, sql.work_table(included, "i"))
-    columns = sql.columns("d", *moments)
-    group = [column.copy() for column in columns.values()]
-    rows = engine.fetch(sql.select({**columns, **_counts("d")}, sql.sub(dated, "d"), group=group)).to_pylist()
-    found = [Month(int(row["year"]), int(row["month"]) if months else None, _count(row)) for row in rows]
+    found = [
+        Month(int(at[0]), int(at[1]) if months else None, Count.of(left))
+        for at, left in counts.by(sql.sub(dated, "e"), list(moments))
+    ]
     return tuple(sorted(found, key=lambda each: (each.year, each.month or 0)))
 
 
-def people(engine: Engine, included: str) -> tuple[People, ...]:
+def people(counts: Counts, included: str) -> tuple[People, ...]:
     """Return the persons by age band and sex at their first entry event that was kept."""
     first = sql.select(
         {"person_id": sql.col("i", "person_id"), "day": sql.aggregate(exp.Min, sql.col("i", "start_date"))},
@@ -100,22 +99,21 @@ def people(engine: Engine, included: str) -> tuple[People, ...]:
     )
     aged = sql.select(
         {
+            "person_id": sql.col("f", "person_id"),
             "age": sql.age_at(sql.col("f", "day"), sql.col("p", "year_of_birth")),
             "sex": sql.coalesce(sql.col("p", "gender_concept_id"), sql.number(0)),
         },
         sql.sub(first, "f"),
         joins=[sql.join(sql.cdm_table("person", "p"), sql.same("p", "f", "person_id"))],
     )
-    columns = sql.columns("a", "age", "sex")
-    group = [column.copy() for column in columns.values()]
-    tree = sql.select({**columns, "persons": sql.count_all()}, sql.sub(aged, "a"), group=group)
-    rows = engine.fetch(tree).to_pylist()
-    bands: dict[tuple[int, int], int] = {}
-    for row in rows:
-        if row["age"] is not None:
-            band = min(max(int(row["age"]), 0) // BAND * BAND, OLDEST), int(row["sex"])
-            bands[band] = bands.get(band, 0) + int(row["persons"])
-    return tuple(People(low, sex, persons) for (low, sex), persons in sorted(bands.items()))
+    bands: dict[tuple[int, int], list[Left]] = {}
+    for (age, sex), left in counts.by(sql.sub(aged, "e"), ["age", "sex"]):
+        if age is not None:
+            bands.setdefault((min(max(int(age), 0) // BAND * BAND, OLDEST), int(sex)), []).append(left)
+    found = {band: joined(lefts) for band, lefts in sorted(bands.items())}
+    return tuple(
+        People(low, sex, left.persons, Populations(left.populations.persons)) for (low, sex), left in found.items()
+    )
 
 
 @contextmanager
@@ -135,15 +133,15 @@ def recorded(engine: Engine, plan: Plan, cohort: CohortScript) -> Generator[Mapp
         engine.drop(_KEPT)
 
 
-def codes(engine: Engine, by_domain: Mapping[str, list[int]]) -> tuple[Coded, ...]:
+def codes(engine: Engine, counts: Counts, by_domain: Mapping[str, list[int]]) -> tuple[Coded, ...]:
     """Return the codes of the entry events on the days that were kept, the most persons first."""
-    found = [row for name, kinds in by_domain.items() for row in _coded(engine, DOMAINS[name], kinds)]
+    found = [row for name, kinds in by_domain.items() for row in _coded(engine, counts, DOMAINS[name], kinds)]
     known = look_up(engine, (row[part] for row in found for part in ("concept", "source") if row[part]))
-    coded = [Coded(row["table"], known.get(row["concept"]), known.get(row["source"]), _count(row)) for row in found]
+    coded = [Coded(row["table"], known.get(row["concept"]), known.get(row["source"]), row["count"]) for row in found]
     return tuple(sorted(coded, key=_by_persons))
 
 
-def sites(engine: Engine, by_domain: Mapping[str, list[int]]) -> tuple[Site, ...]:
+def sites(engine: Engine, counts: Counts, by_domain: Mapping[str, list[int]]) -> tuple[Site, ...]:
     """Return the entry events by care site, the most persons first; none where the data record no care site."""
     if not by_domain or "care_site_id" not in engine.columns("visit_occurrence"):
         return ()
@@ -154,9 +152,10 @@ def sites(engine: Engine, by_domain: Mapping[str, list[int]]) -> tuple[Site, ...
         sql.sub(visits, "r"),
         joins=[sql.join(sql.cdm_table("visit_occurrence", "v"), same, "LEFT")],
     )
-    tree = sql.select({**sql.columns("d", "site"), **_counts("d")}, sql.sub(placed, "d"), group=[sql.col("d", "site")])
     names = _site_names(engine)
-    found = [Site(row["site"], names.get(row["site"], ""), _count(row)) for row in engine.fetch(tree).to_pylist()]
+    found = [
+        Site(site, names.get(site, ""), Count.of(left)) for (site,), left in counts.by(sql.sub(placed, "e"), ["site"])
+    ]
     known = any(site.id is not None for site in found)
     return tuple(sorted(found, key=lambda site: (-site.count.persons, site.name, site.id or 0))) if known else ()
 
@@ -200,7 +199,7 @@ def _record(spec: Domain) -> exp.Join:
     return sql.join(sql.cdm_table(spec.table, "t"), sql.both(keys))
 
 
-def _coded(engine: Engine, spec: Domain, kinds: Iterable[int]) -> list[dict[str, Any]]:
+def _coded(engine: Engine, counts: Counts, spec: Domain, kinds: Iterable[int]) -> list[dict[str, Any]]:
     """The codes of one table's entry events."""
     source = spec.source if spec.source in engine.columns(spec.table) else None
     chosen = {
@@ -208,8 +207,8 @@ def _coded(engine: Engine, spec: Domain, kinds: Iterable[int]) -> list[dict[str,
         "concept": sql.coalesce(sql.col("t", spec.concept or spec.key), sql.number(0)),
         "source": sql.coalesce(sql.col("t", source), sql.number(0)) if source else sql.number(0),
     }
-    joined = sql.select(chosen, _records(kinds), joins=[_record(spec)])
-    columns = sql.columns("d", "concept", "source")
-    group = [column.copy() for column in columns.values()]
-    rows = engine.fetch(sql.select({**columns, **_counts("d")}, sql.sub(joined, "d"), group=group)).to_pylist()
-    return [{**row, "table": spec.table} for row in rows]
+    recorded = sql.select(chosen, _records(kinds), joins=[_record(spec)])
+    return [
+        {"concept": concept, "source": origin, "count": Count.of(left), "table": spec.table}
+        for (concept, origin), left in counts.by(sql.sub(recorded, "e"), ["concept", "source"])
+    ]

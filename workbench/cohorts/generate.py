@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from workbench.cohorts.attrition import AttritionRow, attrition_rows
+from workbench.cohorts.attrition import AttritionRow, AttritionStep, attrition_rows
 from workbench.cohorts.circe import Definition
 from workbench.cohorts.compile import CohortScript, Script, compile_batch
+from workbench.cohorts.left import Counts, ExactCounts
 from workbench.cohorts.places import places_of
 from workbench.cohorts.plan import Exclude, Plan
 from workbench.cohorts.requirements import check_tables
@@ -37,7 +38,7 @@ class Counted:
     for, and the definitions that could not be run, with the reason."""
 
     counts: Mapping[str, tuple[int, int]]
-    attrition: Mapping[str, list[AttritionRow]]
+    attrition: Mapping[str, list[AttritionStep]]
     failed: Mapping[str, UserError]
 
     def persons(self, name: str) -> int:
@@ -66,16 +67,18 @@ def generate(
     *,
     exclude: pa.Table | None = None,
     explain: bool = False,
+    key: bytes | None = None,
 ) -> Generated:
     """Run definitions as one batch and return their rows.
 
     `exclude` is a table with `person_id` of persons to leave out of every cohort (oppositions). `explain` asks for the
-    attrition too, read from the same work tables. A definition that cannot be run is named in `failed`; the others
-    still run. Raises Stopped where `progress` or the engine was told
-    to stop, Unavailable where the engine fails on what all definitions share.
+    attrition too, read from the same work tables; with a `key`, together with the populations behind its numbers.
+    A definition that cannot be run is named in `failed`; the others still run. Raises Stopped where `progress` or the
+    engine was told to stop, Unavailable where the engine fails on what all definitions share.
     """
     found: list[pa.Table] = []
-    made = _batch(engine, definitions, progress, exclude, explain, lambda rows: found.append(engine.fetch(rows)))
+    counts = _way(engine, key) if explain else None
+    made = _batch(engine, definitions, progress, exclude, counts, lambda rows: found.append(engine.fetch(rows)))
     return Generated(made.counts, made.attrition, made.failed, _typed(found[0]))
 
 
@@ -86,12 +89,20 @@ def generate_to(
 
     Raises as `generate` and the engine's `write` do.
     """
-    return _batch(engine, definitions, progress, None, False, lambda rows: engine.write(rows, path, form))
+    return _batch(engine, definitions, progress, None, None, lambda rows: engine.write(rows, path, form))
 
 
 def count(engine: Engine, definitions: Mapping[str, Definition]) -> Counted:
     """Run definitions as one batch for their numbers alone. Raises as `generate` does."""
-    return _batch(engine, definitions, silent, None, False, lambda _: None)
+    return _batch(engine, definitions, silent, None, None, lambda _: None)
+
+
+def _way(engine: Engine, key: bytes | None) -> Counts:
+    if key is None:
+        return ExactCounts(engine)
+    from workbench.cohorts.left_people import PopulationCounts  # noqa: PLC0415 - one's own data need no NumPy
+
+    return PopulationCounts.over(engine, key)
 
 
 def _batch(
@@ -99,7 +110,7 @@ def _batch(
     definitions: Mapping[str, Definition],
     progress: Progress,
     exclude: pa.Table | None,
-    explain: bool,
+    explain: Counts | None,
     take: Callable[[exp.Query], None],
 ) -> Counted:
     """Run a batch and hand the query of all its rows to `take` while its work tables stand."""
@@ -107,15 +118,15 @@ def _batch(
         plans, failed = plans_of(engine, definitions, exclude)
         script = compile_batch(plans)
         kept: dict[str, str] = {}
-        steps: dict[str, list[AttritionRow]] = {}
+        steps: dict[str, list[AttritionStep]] = {}
         try:
             prepare(engine, script, part(progress, 0.0, 0.6), exclude)
             for at, (name, cohort) in enumerate(script.cohorts.items()):
                 progress(0.6 + 0.4 * at / len(script.cohorts), name)
                 try:
                     with running(engine, cohort, keep=cohort.cohort):
-                        if explain:
-                            steps[name] = attrition_rows(engine, plans[name], cohort)
+                        if explain is not None:
+                            steps[name] = attrition_rows(explain, plans[name], cohort)
                     kept[name] = cohort.cohort
                 except Stopped:
                     raise
@@ -197,7 +208,7 @@ def attrition(engine: Engine, definition: Definition, *, exclude: pa.Table | Non
     try:
         prepare(engine, script, silent, exclude)
         with running(engine, cohort):
-            return attrition_rows(engine, plans[definition.name], cohort)
+            return [step.row for step in attrition_rows(ExactCounts(engine), plans[definition.name], cohort)]
     finally:
         clean(engine, script)
 

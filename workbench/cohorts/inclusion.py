@@ -8,13 +8,14 @@ first rule met comes earliest; of those, the earliest event.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
 from workbench.cohorts.circe import Definition
 from workbench.cohorts.compile import CohortScript, compile_batch
 from workbench.cohorts.generate import clean, plans_of, prepare, running
+from workbench.cohorts.left import Counts, ExactCounts, Left
 from workbench.cohorts.plan import Clip, Plan
 from workbench.engines import sql
 from workbench.engines.base import Engine
@@ -36,6 +37,7 @@ class Combinations:
 
     by_mask: Mapping[int, int]
     rule_count: int
+    left: Mapping[int, Left] = field(default_factory=dict[int, Left], compare=False, repr=False)
 
     @property
     def total(self) -> int:
@@ -72,8 +74,8 @@ class Inclusion:
     lost: int
 
 
-def inclusion(engine: Engine, definition: Definition) -> Inclusion:
-    """Return the inclusion statistics of a definition.
+def inclusion(engine: Engine, definition: Definition, counts: Counts | None = None) -> Inclusion:
+    """Return the inclusion statistics of a definition, counted on the engine in this way.
 
     They are exact counts: who may see them is governance's matter. Raises InvalidInput where the definition cannot be
     run, Unavailable or Stopped as engines do.
@@ -89,7 +91,8 @@ def inclusion(engine: Engine, definition: Definition) -> Inclusion:
         prepare(engine, script, silent)
         cohort = script.cohorts["clipped"]
         with running(engine, cohort):
-            events, persons = (_combinations(engine, plan, cohort, best) for best in (False, True))
+            way = counts or ExactCounts(engine)
+            events, persons = (_combinations(way, plan, cohort, best) for best in (False, True))
             kept = _persons(engine, cohort)
         lost = 0
         if "whole" in plans:
@@ -100,16 +103,12 @@ def inclusion(engine: Engine, definition: Definition) -> Inclusion:
         clean(engine, script)
 
 
-def _combinations(engine: Engine, plan: Plan, cohort: CohortScript, best: bool) -> Combinations:
-    rules = range(len(plan.rules))
-    source = _best(cohort, len(plan.rules)) if best else _events(cohort, len(plan.rules))
-    results = sql.columns("e", *(f"r{rule}" for rule in rules))
-    group = [column.copy() for column in results.values()]
-    rows = engine.fetch(
-        sql.select({**results, "count": sql.count_all()}, sql.sub(source, "e"), group=group)
-    ).to_pylist()
-    masks = {sum(row[f"r{rule}"] << rule for rule in rules): int(row["count"]) for row in rows if row["count"]}
-    return Combinations(masks, len(plan.rules))
+def _combinations(counts: Counts, plan: Plan, cohort: CohortScript, best: bool) -> Combinations:
+    rules = len(plan.rules)
+    source = _best(cohort, rules) if best else _events(cohort, rules)
+    rows = counts.by(sql.sub(source, "e"), [f"r{rule}" for rule in range(rules)])
+    left = {sum(int(met) << rule for rule, met in enumerate(results)): each for results, each in rows if each.events}
+    return Combinations({mask: each.events for mask, each in left.items()}, rules, left)
 
 
 def _events(cohort: CohortScript, rules: int) -> exp.Select:

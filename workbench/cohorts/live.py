@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from workbench.cohorts.attrition import AttritionRow, attrition_rows
+from workbench.cohorts.attrition import AttritionRow, AttritionStep, attrition_rows
 from workbench.cohorts.circe import Definition
 from workbench.cohorts.event_files import EventFiles
 from workbench.cohorts.generate import EXCLUDED, persons_of, plans_of
+from workbench.cohorts.left import Counts, ExactCounts, Made
 from workbench.cohorts.set_tables import EVENTS, Apart, compile_apart
 from workbench.engines import sql
 from workbench.engines.base import Engine, Step
@@ -47,6 +48,12 @@ class LiveCounts:
 
         Raises InvalidInput where the definition cannot be run, Unavailable or Stopped as engines do.
         """
+        return [step.row for step in self.steps(definition, exclude=exclude)]
+
+    def steps(
+        self, definition: Definition, key: bytes | None = None, *, exclude: pa.Table | None = None
+    ) -> list[AttritionStep]:
+        """Return the attrition of a definition, with a key (always the same) that of the populations behind it too."""
         plans, failed = plans_of(self.engine, {definition.name: definition}, exclude)
         for error in failed.values():
             raise error
@@ -54,7 +61,8 @@ class LiveCounts:
         apart = compile_apart(plan)
         run = _Run(self._memory, apart, exclude)
         try:
-            return attrition_rows(run, plan, apart.cohort)
+            counts = _way(run, key)
+            return attrition_rows(counts, plan, apart.cohort)
         finally:
             self._memory.forget(run.used)
 
@@ -77,6 +85,10 @@ class _Run:
         """Run a query over the script's tables and return its few rows."""
         return self._memory.answer(self._renamed(tree))
 
+    def reduced(self, tree: exp.Query, into: Callable[[pa.Table], Made]) -> Made:
+        """Run a query over the script's tables and return what is made of its rows; the rows are not kept."""
+        return self._memory.made_of(self._renamed(tree), into)
+
     def _renamed(self, tree: exp.Query) -> exp.Query:
         return _with_names(tree, self._table)
 
@@ -90,6 +102,14 @@ class _Run:
         return self._names[name]
 
 
+def _way(run: _Run, key: bytes | None) -> Counts:
+    if key is None:
+        return ExactCounts(run)
+    from workbench.cohorts.left_people import PopulationCounts  # noqa: PLC0415 - one's own data need no NumPy
+
+    return PopulationCounts(run.reduced, key)
+
+
 class _Memory:
     """Tables by digest, in the engine; and the answers to queries."""
 
@@ -98,6 +118,7 @@ class _Memory:
         self._sets: dict[ConceptSet, str] = {}
         self._rows: OrderedDict[str, int] = OrderedDict()
         self._answers: OrderedDict[str, list[tuple[Any, ...]]] = OrderedDict()
+        self._made_of: OrderedDict[str, Any] = OrderedDict()
 
     def loaded(self, rows: Numbers) -> str:
         name = _name(repr(rows))
@@ -137,6 +158,14 @@ class _Memory:
             if len(self._answers) > 1000:
                 self._answers.popitem(last=False)
         return self._answers[name]
+
+    def made_of(self, tree: exp.Query, into: Callable[[pa.Table], Made]) -> Made:
+        name = _name(_text(tree))
+        if name not in self._made_of:
+            self._made_of[name] = into(self._engine.fetch(tree))
+            if len(self._made_of) > 1000:
+                self._made_of.popitem(last=False)
+        return self._made_of[name]
 
     def forget(self, used: set[str]) -> None:
         """Drop what was not used for longest, but nothing of the last script, until the rest fits."""

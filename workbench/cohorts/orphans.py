@@ -8,6 +8,7 @@ from typing import Literal
 
 from workbench.cohorts.diagnose_events import Count
 from workbench.cohorts.domains import DOMAINS, Domain
+from workbench.cohorts.left import Counts, ExactCounts
 from workbench.cohorts.plan import Plan
 from workbench.cohorts.survey import all_events
 from workbench.engines import sql
@@ -50,11 +51,14 @@ class _Asked:
     domains: tuple[Domain, ...]
 
 
-def orphans(engine: Engine, plan: Plan, progress: Progress = silent) -> dict[str, tuple[Orphan, ...]]:
+def orphans(
+    engine: Engine, plan: Plan, progress: Progress = silent, way: Counts | None = None
+) -> dict[str, tuple[Orphan, ...]]:
     """Return for each concept set (by name) its orphans, the most persons first, no more than `MOST`.
 
-    Only concepts that the data use count. Raises as engines do.
+    Only concepts that the data use count; they are counted in this way. Raises as engines do.
     """
+    way = way or ExactCounts(engine)
     asked = _asked(plan)
     members = resolve(engine, (each for one in asked.values() for each in _kin(one.concepts)))
     domains = {domain.table: domain for one in asked.values() for domain in one.domains}
@@ -66,7 +70,7 @@ def orphans(engine: Engine, plan: Plan, progress: Progress = silent) -> dict[str
         progress(0.5 + 0.5 * at / len(domains), table)
         for source, used in ((False, seen.used[table]), (True, seen.unmapped[table])):
             wanted = {concept for name, one in asked.items() if domain in one.domains for concept in close[name]}
-            counts[table, source] = _counted(engine, domain, wanted & used, source=source)
+            counts[table, source] = _counted(engine, way, domain, wanted & used, source=source)
     found = {name: tuple(_orphans(one, close[name], counts, seen)) for name, one in asked.items()}
     return {name: tuple(sorted(rows, key=_by_persons)[:MOST]) for name, rows in found.items() if rows}
 
@@ -181,7 +185,7 @@ def _without_standard(domain: Domain) -> Expr:
     return sql.compare(sql.coalesce(sql.col("t", domain.concept or domain.key), sql.number(0)), "=", sql.number(0))
 
 
-def _counted(engine: Engine, domain: Domain, concepts: set[int], *, source: bool) -> dict[int, Count]:
+def _counted(engine: Engine, way: Counts, domain: Domain, concepts: set[int], *, source: bool) -> dict[int, Count]:
     """How many persons and rows of a table have each of some concepts, as their concept or as their source."""
     if not concepts:
         return {}
@@ -190,20 +194,14 @@ def _counted(engine: Engine, domain: Domain, concepts: set[int], *, source: bool
     try:
         on = sql.compare(sql.col("a", "concept_id"), "=", sql.col("t", column))
         tree = sql.select(
-            {
-                "concept": sql.col("t", column),
-                "persons": sql.count_distinct(sql.col("t", "person_id")),
-                "events": sql.count_all(),
-            },
+            {"concept": sql.col("t", column), "person_id": sql.col("t", "person_id")},
             sql.cdm_table(domain.table, "t"),
             joins=[sql.join(sql.work_table(_ASKED, "a"), on)],
             where=[_without_standard(domain)] if source else [],
-            group=[sql.col("t", column)],
         )
-        rows = engine.fetch(tree).to_pylist()
+        return {concept: Count.of(left) for (concept,), left in way.by(sql.sub(tree, "e"), ["concept"])}
     finally:
         engine.drop(_ASKED)
-    return {row["concept"]: Count(int(row["persons"]), int(row["events"])) for row in rows}
 
 
 def _parents(engine: Engine, concepts: Iterable[int]) -> frozenset[int]:

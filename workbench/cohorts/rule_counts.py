@@ -23,7 +23,7 @@ class RuleCounts:
 
 def rule_counts(engine: Answers, judged: str, rules: int) -> RuleCounts:
     """Count over a table of judged events (`person_id, event_id, r0, r1, …`), one row an event, of some rules."""
-    events = _by_passed(engine, sql.count_all(), _events(judged, rules), rules)
+    events = _by_passed(engine, sql.count_all(), judged_events(judged, rules), rules)
     persons = _by_passed(engine, sql.count_all(), _persons(judged, rules), rules)
     only = _by_passed(engine, sql.count_distinct(sql.col("e", "person_id")), _failing_one(judged, rules), rules)
     without = tuple(persons[rules] + only[rule] for rule in range(rules))
@@ -43,8 +43,9 @@ def _at_least(counts: list[int]) -> tuple[int, ...]:
     return tuple(accumulate(reversed(counts)))[::-1][1:]
 
 
-def _events(judged: str, rules: int) -> exp.Select:
-    """Each event: how many rules it passes before the first that it fails, and how many it fails."""
+def judged_events(judged: str, rules: int) -> exp.Select:
+    """Return each judged event's person, how many rules it passes before the first that it fails (`passed`), and how
+    many in all (`kept`)."""
     first = sql.cases(
         [(sql.compare(sql.col("j", f"r{at}"), "=", sql.number(0)), sql.number(at)) for at in range(rules)],
         sql.number(rules),
@@ -62,7 +63,7 @@ def _persons(judged: str, rules: int) -> exp.Select:
     most = sql.aggregate(exp.Max, sql.col("v", "passed"))
     return sql.select(
         {"person_id": sql.col("v", "person_id"), "passed": most},
-        sql.sub(_events(judged, rules), "v"),
+        sql.sub(judged_events(judged, rules), "v"),
         group=[sql.col("v", "person_id")],
     )
 
@@ -71,7 +72,7 @@ def _failing_one(judged: str, rules: int) -> exp.Select:
     """Events that fail one rule only (the first they fail), of persons without an event that fails none."""
     return sql.select(
         sql.columns("f", "person_id", "passed"),
-        sql.sub(_events(judged, rules), "f"),
+        sql.sub(judged_events(judged, rules), "f"),
         joins=[sql.join(sql.sub(_persons(judged, rules), "b"), sql.same("b", "f", "person_id"))],
         where=[
             sql.compare(sql.col("f", "kept"), "=", sql.number(rules - 1)),

@@ -7,8 +7,11 @@ nobody: both are statements about single persons (a zero cell next to a known to
 
 Funnels and differences: shown numbers are multiples of 5, each up to 2 away from the truth (up to 4 below 18), so a
 shown difference of 5 stands for any true difference from 1 to 9 and one of 10 for 6 to 14; where the workbench itself
-shows a difference, it masks it below 11. So a shown difference never *states* 1 to 10 persons. Repeated counting of
-nearly equal groups can still average it out; that is what sticky numbers (`show(space, population)`) are for.
+shows a difference, it masks it below 11. So a shown difference never *states* 1 to 10 persons.
+
+Repeated counting of nearly equal groups would average the rounding out. Where a person's own question decides who is
+counted, numbers are therefore sticky (`show`): a group that differs by 1 to 10 persons from one shown before is shown
+as that one was. `shown` alone is for numbers that a release fixes and nobody chooses.
 """
 
 from __future__ import annotations
@@ -16,8 +19,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Final, Protocol
 
+from workbench.governance.populations import Population
 from workbench.kernel.text import say
 
 THRESHOLD: Final = 11
@@ -32,18 +36,46 @@ LOWEST: Final = 15
 
 @dataclass(frozen=True)
 class Shown:
-    """A number as people see it: `value` is rounded, or None where it is hidden."""
+    """A number as people see it: `value` is rounded, or None where it is hidden, or `withheld` for another's sake."""
 
     value: int | None
     text_fr: str
     text_en: str
+    withheld: bool = False
+
+
+def not_shown() -> Shown:
+    """Return how a number is shown that would give a hidden one away (`workbench.governance.suppression`)."""
+    return Shown(None, *_both("governance.withheld"), withheld=True)
+
+
+class Space(Protocol):
+    """Who can count together, and what they were shown (`workbench.governance.sticky`)."""
+
+    def values(self, populations: Sequence[Population]) -> list[int | None]:
+        """Return the rounded number of each population, None where it is hidden: the one shown before, or a new one."""
+        ...
+
+
+def show(space: Space, population: Population) -> Shown:
+    """Return how the number of a population is shown in a space, and remember it there."""
+    return as_shown(space.values([population])[0])
 
 
 def shown(n: int) -> Shown:
     """Return how a true number of persons `n` (0 or more) is shown; never the true number itself."""
-    if n < THRESHOLD:
+    return as_shown(rounded(n))
+
+
+def rounded(n: int) -> int | None:
+    """Return a true number (0 or more) masked, then rounded: None below 11."""
+    return None if n < THRESHOLD else max(LOWEST, BASE * ((n + BASE // 2) // BASE))
+
+
+def as_shown(value: int | None) -> Shown:
+    """Return the words of a number that is rounded, or hidden, already."""
+    if value is None:
         return Shown(None, *_both("governance.hidden_count", limit=str(THRESHOLD)))
-    value = max(LOWEST, BASE * ((n + BASE // 2) // BASE))
     french = f"{value:,}".replace(",", "\u202f")
     return Shown(value, say("governance.about", "fr", value=french), say("governance.about", "en", value=f"{value:,}"))
 

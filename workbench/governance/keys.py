@@ -166,6 +166,10 @@ class KeyRing:
         """Return the key of the marks of persons who object (`workbench.governance.oppositions`)."""
         return derive(self._master, "oppositions")
 
+    def disclosure_key(self) -> bytes:
+        """Return the key under which populations are known again (`workbench.governance.populations`)."""
+        return derive(self._master, "disclosure")
+
     def public_key(self) -> bytes:
         """Return the raw 32-byte Ed25519 public key with which anybody can check the heads."""
         return self.signing_key().public_key().public_bytes_raw()

@@ -12,7 +12,12 @@ def now() -> datetime:
 
 def timestamp() -> str:
     """Return the current time in ISO 8601 with microseconds, in UTC, ending in `Z`."""
-    return now().isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return written(now())
+
+
+def written(moment: datetime) -> str:
+    """Return a moment in UTC as `timestamp` writes it, so that times compare as texts."""
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def today() -> date:

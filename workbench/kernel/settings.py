@@ -39,6 +39,11 @@ class Settings:
         return self.home / "cache"
 
     @property
+    def disclosure(self) -> Path:
+        """The folder of what was shown of whom, one per release (`workbench.governance.sticky`)."""
+        return self.home / "disclosure"
+
+    @property
     def jobs(self) -> Path:
         """The folder of job logs."""
         return self.home / "jobs"

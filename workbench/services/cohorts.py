@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from workbench.cohorts.attrition import AttritionRow
+from workbench.cohorts.attrition import AttritionStep
 from workbench.cohorts.check_data import check_data
 from workbench.cohorts.check_reading import Question
 from workbench.cohorts.circe import Definition, read_definition
@@ -21,13 +21,14 @@ from workbench.cohorts.generate import generate as run
 from workbench.engines.content import content_digest
 from workbench.engines.duckdb import DuckDBEngine
 from workbench.governance.actors import Actor
-from workbench.governance.disclosure import Shown, shown
+from workbench.governance.disclosure import Shown, as_shown, rounded
 from workbench.kernel.digest import digest_document, short
 from workbench.kernel.errors import Refused, UserError
 from workbench.kernel.progress import Progress, part, silent
 from workbench.kernel.schemas import validate
 from workbench.kernel.text import Lang
 from workbench.repository.releases import Release
+from workbench.services import alerts, numbers
 from workbench.services.context import Workbench, acting, event, working
 from workbench.services.holding import hold, reading
 from workbench.services.releases import current_release, verified_release
@@ -111,7 +112,7 @@ def generate_each(
         with working(wb, actor, "cohort.generate", args, progress) as (_job, report):
             engine = DuckDBEngine.over_parquet(dict(release.tables))
             try:
-                made = run(engine, definitions, part(report, 0.0, 0.9), explain=True)
+                made = run(engine, definitions, part(report, 0.0, 0.9), explain=True, key=wb.keys.disclosure_key())
             finally:
                 engine.close()
             if len(definitions) == 1:  # the job has failed with it
@@ -121,6 +122,7 @@ def generate_each(
             for position, name in enumerate(made.attrition):
                 report(0.9 + 0.1 * position / len(definitions), name)
                 digests.append(_keep(wb, actor, release, name, definitions[name], made.rows, made.attrition[name]))
+            alerts.watch(wb, actor)
             report(1.0, "")
     mine = {view.digest: view for view in list_cohorts(wb, actor)}
     return Versions([mine[digest] for digest in digests], dict(made.failed))
@@ -128,7 +130,7 @@ def generate_each(
 
 def _keep(
     wb: Workbench, actor: Actor, release: Release, name: str, definition: Definition, rows: pa.Table,
-    steps: list[AttritionRow],
+    steps: list[AttritionStep],
 ) -> str:  # fmt: skip
     table = rows.filter(pc.equal(rows["cohort"], name))
     body: dict[str, Any] = {
@@ -143,14 +145,17 @@ def _keep(
             "persons": len(pc.unique(table["subject_id"])),
             "events": table.num_rows,
         },
-        "attrition": [asdict(step) for step in steps],
+        "attrition": [asdict(step.row) for step in steps],
     }
     validate(body, "cohort_version")
     cohort_id = f"coh-{short(digest_document(body))}"
+    told = numbers.tell(wb, release, [step.left.populations for step in steps])
+    numbers.keep(wb, release.digest, digest_document(body), numbers.funnel(told.rows))
     path = place_of_rows(wb, release.id, cohort_id)
     write_rows(path, table)
+    seen = event(actor, "cohort.generate", subject=cohort_id, before=release.digest, payload=told.pattern)
     try:
-        with wb.store.write(event(actor, "cohort.generate", subject=cohort_id, before=release.digest)) as write:
+        with wb.store.write(seen) as write:
             successors.check_stands(write, release.digest)
             write.event.after = documents.put(write, "cohort_version", cohort_id, body)
             return write.event.after
@@ -247,7 +252,7 @@ def list_cohorts(wb: Workbench, actor: Actor) -> list[CohortView]:
             named = {version.body["release"] for version in versions}
             found = {digest: successors.standing(connection, digest) for digest in named}
         ids = {digest: release.id for digest, release in found.items() if release is not None}
-        return [_view(version, ids[version.body["release"]]) for version in reversed(versions)]
+        return [_view(wb, version, ids[version.body["release"]]) for version in reversed(versions)]
 
 
 def show_cohort(wb: Workbench, actor: Actor, ref: str) -> CohortView:
@@ -259,7 +264,7 @@ def show_cohort(wb: Workbench, actor: Actor, ref: str) -> CohortView:
         raise Refused("store.no_document", ref=ref)
 
 
-def reference(document: documents.Document) -> CohortRef:
+def reference(wb: Workbench, document: documents.Document) -> CohortRef:
     """Return how a request shows a cohort version: never its exact counts."""
     body = document.body
     definition = read_definition(json.dumps(body["definition"]))
@@ -270,13 +275,14 @@ def reference(document: documents.Document) -> CohortRef:
         title=body["title"],
         author=document.made_by,
         sentence={lang: describe(definition, lang) for lang in ("fr", "en")},
-        persons=shown(body["rows"]["persons"]),
+        persons=_steps(wb, document)[-1].persons,
     )
 
 
-def _view(document: documents.Document, release_id: str) -> CohortView:
+def _view(wb: Workbench, document: documents.Document, release_id: str) -> CohortView:
     body = document.body
     definition = read_definition(json.dumps(body["definition"]))
+    steps = _steps(wb, document)
     return CohortView(
         id=document.id,
         digest=document.digest,
@@ -288,18 +294,29 @@ def _view(document: documents.Document, release_id: str) -> CohortView:
         owner=document.made_by,
         made_at=document.made_at,
         sentence={lang: describe(definition, lang) for lang in ("fr", "en")},
-        persons=shown(body["rows"]["persons"]),
-        events=shown(body["rows"]["events"]),
-        attrition=tuple(governed_step(step) for step in body["attrition"]),
+        persons=steps[-1].persons,
+        events=steps[-1].events,
+        attrition=steps,
     )
 
 
-def governed_step(step: Mapping[str, Any]) -> Step:
-    """Return a line of an exact attrition as people may see it."""
-    without = step["persons_without"]
+def _steps(wb: Workbench, document: documents.Document) -> tuple[Step, ...]:
+    """Return a version's attrition as it was shown when it was generated; one from before numbers were sticky, as it
+    was shown then."""
+    attrition = document.body["attrition"]
+    rows = numbers.kept(wb, document.body["release"], document.digest)
+    if rows is None:
+        rows = [(rounded(each["persons"]), rounded(each["events"]), rounded(each["persons_without"] or 0))
+                for each in attrition]  # fmt: skip
+    return tuple(governed_step(step, row) for step, row in zip(attrition, rows, strict=True))
+
+
+def governed_step(step: Mapping[str, Any], row: numbers.Row) -> Step:
+    """Return a line of an attrition as people may see it; `row` is how its numbers are shown."""
+    persons, events, without = row
     return Step(
         label={"fr": step["label_fr"], "en": step["label_en"]},
-        persons=shown(step["persons"]),
-        events=shown(step["events"]),
-        without=None if without is None else shown(without),
+        persons=as_shown(persons),
+        events=as_shown(events),
+        without=None if step["persons_without"] is None else as_shown(without),
     )

@@ -18,7 +18,7 @@ from workbench.kernel.progress import Progress, silent
 from workbench.kernel.settings import Settings
 from workbench.repository import releases
 from workbench.services import erased_releases, holding
-from workbench.store import documents, files, jobs, making, migrate
+from workbench.store import documents, files, jobs, making, migrate, successors
 from workbench.store.chain import Event
 from workbench.store.store import Store
 
@@ -124,7 +124,7 @@ def _go_on_erasing(wb: Workbench) -> None:
 
 
 def sweep_retired(wb: Workbench) -> None:
-    """Remove the folders and caches of releases that were retired.
+    """Remove the folders and caches of releases that were retired, and what is remembered of numbers shown on them.
 
     Also at each opening: a process may have died between the decision and the deed.
     """
@@ -137,7 +137,13 @@ def sweep_retired(wb: Workbench) -> None:
 
 
 def remove_retired(wb: Workbench, release: str) -> None:
-    """Remove the folder and the caches of a release that was retired and that nobody reads (`holding.removing`)."""
+    """Remove the folder and the caches of a release that was retired and that nobody reads (`holding.removing`), and
+    what is remembered of numbers shown on it."""
+    with wb.store.read() as connection:
+        document = documents.find(connection, release)
+        first = documents.find(connection, successors.first(connection, document.digest)) if document else None
+    if first is not None:
+        shutil.rmtree(wb.settings.disclosure / first.id, ignore_errors=True)
     for root in (wb.settings.releases, wb.settings.cache):
         if (root / release).is_dir():
             aside = root / f".retired-{release}"

@@ -1,7 +1,7 @@
 """The process that counts: `python -m workbench.services.counter`, one line of JSON in, one out, until its input ends.
 
-It reads one release's tables and knows no home, no key and no person: what may be shown of its numbers, and to whom, is
-settled where it is asked (`services/counting.py`).
+It reads one release's tables and knows no home, no person and no key but that of populations: what may be shown of its
+numbers, and to whom, is settled where it is asked (`services/counting.py`).
 
 It keeps rows in memory between questions, so it ends by itself soon after its release is gone: erased or retired.
 """
@@ -12,7 +12,6 @@ import json
 import os
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
 from typing import Any, Final
@@ -28,14 +27,14 @@ LOOK_SECONDS: Final = 2.0
 
 
 def main() -> int:
-    """Answer definitions with their exact attrition, or with the error that people are to read."""
+    """Answer definitions with their exact attrition and the populations behind it, or with the error for people."""
     opening: dict[str, Any] = json.loads(sys.stdin.readline())
     tables = {name: Path(path) for name, path in opening["tables"].items()}
     Thread(target=_end_with, args=(tables["person"],), daemon=True).start()
     with DuckDBEngine.over_parquet(tables, memory=opening["memory"]) as engine:
         live = LiveCounts(engine, EventFiles(Path(opening["events"])))
         for line in sys.stdin:
-            sys.stdout.write(json.dumps(_answer(live, line)) + "\n")
+            sys.stdout.write(json.dumps(_answer(live, line, bytes.fromhex(opening["key"]))) + "\n")
             sys.stdout.flush()
     return 0
 
@@ -47,11 +46,11 @@ def _end_with(table: Path) -> None:
     os._exit(0)
 
 
-def _answer(live: LiveCounts, line: str) -> dict[str, Any]:
+def _answer(live: LiveCounts, line: str, key: bytes) -> dict[str, Any]:
     asked = json.loads(line)
     try:
         definition = read_definition(asked["definition"], name=asked["name"])
-        return {"steps": [asdict(row) for row in live.attrition(definition)]}
+        return {"steps": [step.as_json() for step in live.steps(definition, key)]}
     except UserError as error:
         facts = {name: str(value) for name, value in error.facts.items()}
         return {"error": type(error).__name__, "code": error.code, "facts": facts}

@@ -1,4 +1,4 @@
-"""Governed counts while a definition is edited: exact underneath, masked and rounded as shown, none of them stored."""
+"""Governed counts while a definition is edited: exact underneath, shown masked, rounded and sticky."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from threading import Lock
 from typing import Any, Final
 
 from workbench.cohorts.circe import Definition, write_definition
+from workbench.cohorts.left import Populations
 from workbench.governance.actors import Actor
+from workbench.governance.populations import Population
 from workbench.kernel import errors
 from workbench.kernel.errors import Stopped, Unavailable
 from workbench.repository.releases import Release
+from workbench.services import alerts, numbers
 from workbench.services.cohorts import Step, governed_step
 from workbench.services.context import Workbench, acting, event
 from workbench.services.releases import current_release, verified_release
@@ -46,10 +49,12 @@ class LiveCounter:
             release = current_release(self.wb)
             with self._alone:
                 rows = self._ask(release, definition)
-            seen = event(actor, "cohort.count", subject=definition.digest, before=release.digest)
-            with self.wb.store.write(seen):
+            told = numbers.tell(self.wb, release, [_populations(row["populations"]) for row in rows])
+            facts = {"subject": definition.digest, "before": release.digest, "payload": told.pattern}
+            with self.wb.store.write(event(actor, "cohort.count", **facts)):
                 pass
-            return tuple(governed_step(row) for row in rows)
+            alerts.watch(self.wb, actor)
+            return tuple(map(governed_step, rows, numbers.funnel(told.rows)))
 
     def stop(self) -> None:
         """Stop the count that runs, from another thread: it raises Stopped and leaves nothing behind."""
@@ -109,7 +114,12 @@ class LiveCounter:
             "tables": {name: str(path) for name, path in tables.items()},
             "events": str(self.wb.settings.cache / release.id / "events"),
             "memory": MEMORY,
+            "key": self.wb.keys.disclosure_key().hex(),
         }
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(opening) + "\n")
         return self._process
+
+
+def _populations(told: dict[str, Any]) -> Populations:
+    return Populations(**{name: each and Population.from_json(each) for name, each in told.items()})

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import Connection
 
 from workbench.governance.oppositions import Register
 from workbench.kernel.errors import Refused
@@ -20,6 +24,27 @@ if TYPE_CHECKING:
 OPPOSITION: Final = "opposition"
 ERASED: Final = "release.erase"
 """The verb under which the log names each release that was made without some persons."""
+
+
+LARGEST: Final = 2**63 - 1
+"""The largest id of a person."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was made before with rows of somebody who objected since, and is not changed by it."""
+
+    kind: str
+    id: str
+    study: str | None
+
+
+def made_of(connection: Connection, document: Document) -> Iterator[Made]:
+    """Yield the features and models that were made of something."""
+    for _, child in documents.children(connection, document.digest):
+        if child.kind in {"features", "model"}:
+            yield Made(child.kind, child.id, child.study)
+            yield from made_of(connection, child)
 
 
 def objecting(wb: Workbench) -> Register | None:

@@ -27,24 +27,22 @@ from workbench.kernel.progress import Progress, part, silent
 from workbench.kernel.schemas import validate
 from workbench.repository import releases
 from workbench.repository.releases import Release
-from workbench.services import cohorts, holding, quality
+from workbench.services import cohorts, holding, numbers, quality
 from workbench.services.context import Workbench, acting, alone, event
-from workbench.services.erased_releases import ERASED, OPPOSITION, objecting, pending, sweep
+from workbench.services.erased_releases import (
+    ERASED,
+    LARGEST,
+    OPPOSITION,
+    Made,
+    made_of,
+    objecting,
+    pending,
+    sweep,
+)
 from workbench.services.expiry import SYSTEM
 from workbench.store import documents, files, jobs, making, successors
 from workbench.store.chain import Event
 from workbench.store.documents import Document, State
-
-LARGEST = 2**63 - 1
-
-
-@dataclass(frozen=True)
-class Made:
-    """What was made before with rows of somebody who was erased since, and is not changed by it."""
-
-    kind: str
-    id: str
-    study: str | None
 
 
 @dataclass(frozen=True)
@@ -158,6 +156,7 @@ def _erase(
         validate(tombstone, "erasure")
         made.event.payload["manifest_sha256"] = files.sha256_file(made.folder / releases.MANIFEST)
         made.event.payload["tombstone"] = digest_document(tombstone)
+        numbers.forget(wb, document.digest, result.persons)
         with made.publish("release", after, result.manifest) as write:
             documents.put(write, "erasure", f"era-{short(digest_document(tombstone))}", tombstone)
             successors.replace(write, document.digest, tombstone["after"])
@@ -246,11 +245,4 @@ def _concerned(connection: Connection, tombstone: Document) -> Iterator[Made]:
         for _, extract in documents.children(connection, entry["cohort"]):
             if extract.kind == "extract" and extract.body["release"] in then:
                 yield Made(extract.kind, extract.id, extract.study)
-                yield from _made_of(connection, extract)
-
-
-def _made_of(connection: Connection, document: Document) -> Iterator[Made]:
-    for _, child in documents.children(connection, document.digest):
-        if child.kind in {"features", "model"}:
-            yield Made(child.kind, child.id, child.study)
-            yield from _made_of(connection, child)
+                yield from made_of(connection, extract)

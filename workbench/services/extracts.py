@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -21,13 +21,13 @@ from workbench.kernel.digest import digest_manifest, short
 from workbench.kernel.errors import Refused
 from workbench.kernel.progress import Progress, silent
 from workbench.repository.releases import Release
-from workbench.services import cohorts, requests, studies
+from workbench.services import cohorts, objections, requests, studies
 from workbench.services.context import Workbench, acting, destroy_revoked, event, working
 from workbench.services.expiry import expire
 from workbench.services.releases import verified_release
 from workbench.services.requests import RequestView
 from workbench.store import documents, making, successors
-from workbench.store.documents import State
+from workbench.store.documents import Document, State
 from workbench.store.store import Write
 
 
@@ -62,7 +62,10 @@ def run_extract(wb: Workbench, actor: Actor, ref: str, progress: Progress = sile
             facts = {"study": request.study, "subject": request.id}
             root = wb.settings.extracts
             with making.making(wb.store, job, root, event(actor, "extract.run", **facts)) as made:
-                manifest = _build(wb, request, made, report)
+                with wb.store.read() as connection:
+                    objected = objections.active(connection, request.study)
+                made.event.payload["objections"] = [each.id for each in objected]
+                manifest = _build(wb, request, made, objected, report)
                 extract_id = f"ext-{short(digest_manifest(manifest))}"
                 with made.publish("extract", extract_id, manifest) as write:
                     digest = write.event.after or ""
@@ -73,6 +76,7 @@ def run_extract(wb: Workbench, actor: Actor, ref: str, progress: Progress = sile
                                  request.expires_on, request.changed_at)  # fmt: skip
                     documents.check_unchanged(write, seen, "request", request.id)
                     successors.check_stands(write, manifest["release"])
+                    objections.check_unchanged(write, request.study, objected)
                     _check_study(write, request)
                     expires = request.expires_on
                     documents.set_state(write, State("extract", extract_id, digest, request.study, "open", expires, ""))
@@ -107,19 +111,22 @@ def _may_run(wb: Workbench, actor: Actor, request: RequestView) -> str:
     return state
 
 
-def _build(wb: Workbench, request: RequestView, made: making.Making, report: Progress) -> dict[str, Any]:
+def _build(
+    wb: Workbench, request: RequestView, made: making.Making, objected: Sequence[Document], report: Progress
+) -> dict[str, Any]:
     release = _release_of(wb, request)
     assert request.approval is not None
     secrets = wb.keys.create_study_secrets(request.study)
     tables = dict(release.tables)
+    outcomes = [(each, cohorts.rows_of(wb, each.digest)) for each in request.outcomes]
     return build_extract(
         release_tables=tables,
         release_digest=release.digest,
         approved_release=request.protocol["release"],  # `release` stands for it, if persons were erased since
         cut_off=_cut_off(tables),
-        cohort=cohorts.rows_of(wb, request.cohort.digest),
+        cohort=objections.without(wb, objected, cohorts.rows_of(wb, request.cohort.digest)),
         cohort_digest=request.cohort.digest,
-        outcomes={o.name: (o.digest, cohorts.rows_of(wb, o.digest)) for o in request.outcomes},
+        outcomes={each.name: (each.digest, objections.without(wb, objected, rows)) for each, rows in outcomes},
         protocol=request.protocol,
         request=request.document,
         approval=request.approval.body,
@@ -179,6 +186,8 @@ def _view(state: State, document: documents.Document) -> ExtractView:
 def open_tables(wb: Workbench, actor: Actor, ref: str) -> tuple[ExtractView, dict[str, pl.DataFrame], bytes]:
     """Open an extract in the study's workspace: its manifest, its tables, its data secret; the opening is logged.
 
+    Persons who objected to the study since it was made are left out of the tables.
+
     Raises `Refused` (`services.extract_closed`) where it is expired or revoked.
     """
     with acting(wb, actor, "extract.open", subject=ref):
@@ -187,9 +196,17 @@ def open_tables(wb: Workbench, actor: Actor, ref: str) -> tuple[ExtractView, dic
         if view.state != "open":
             raise Refused("services.extract_closed", extract=view.id, state=view.state)
         secret = wb.keys.study_secret(view.study, "data")
-        with wb.store.write(event(actor, "extract.open", study=view.study, subject=view.id, before=view.digest)):
+        with wb.store.read() as connection:
+            objected = objections.active(connection, view.study)
+        opened = event(actor, "extract.open", study=view.study, subject=view.id, before=view.digest)
+        opened.payload["objections"] = [each.id for each in objected]
+        with wb.store.write(opened):
             pass
-        return view, read_tables(wb.settings.extracts / view.id, secret), secret
+        tables = read_tables(wb.settings.extracts / view.id, secret)
+        if objected:
+            cohort = cohorts.rows_of(wb, view.manifest["cohort"])
+            tables = objections.without_pseudonyms(wb, objected, view.study, cohort, tables)
+        return view, tables, secret
 
 
 def revoke(wb: Workbench, actor: Actor, ref: str, reason: str) -> ExtractView:

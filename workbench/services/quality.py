@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from workbench.governance.actors import Actor
-from workbench.governance.disclosure import Shown, shown
+from workbench.governance.disclosure import Shown, not_shown, rounded, shown
+from workbench.governance.suppression import withheld
 from workbench.intake.quality import compare
 from workbench.intake.quality.checks import Check, all_checks
 from workbench.intake.quality.compare import Change
@@ -26,6 +27,7 @@ from workbench.store import documents
 from workbench.store.store import Write
 
 KIND = "quality"
+Key = TypeVar("Key", str, int)
 LACKING = frozenset({"cdmTable", "cdmField"})
 """Checks that something is there at all: they fail without any row that fails."""
 
@@ -192,6 +194,7 @@ def _view(
 ) -> QualityView:
     body, counts = mine.body, mine.body["profile"]
     failures = _failures(body)
+    years, months = _in_time(counts["years"], counts["months"], view.rows)
     found = compare.changes(known[before.digest].body, body) if before else ()
     return QualityView(
         id=mine.id,
@@ -203,12 +206,12 @@ def _view(
         by_severity={name: sum(each.severity == name for each in failures) for name in _ORDER},
         failures=failures,
         persons=shown(counts["persons"]),
-        ages=tuple(_age(each) for each in counts["ages"]),
-        periods=_persons(counts["observation"]["periods"]),
-        observed_years=_persons(counts["observation"]["years"]),
+        ages=_ages(counts["ages"], counts["persons"]),
+        periods=_parts(counts["observation"]["periods"], counts["persons"]),
+        observed_years=_parts(counts["observation"]["years"], counts["persons"]),
         observed=_persons(counts["observation"]["observed"]),
-        years=_records(counts["years"]),
-        months=_records(counts["months"]),
+        years=years,
+        months=months,
         concepts=tuple(_concept(each) for each in counts["concepts"]),
         unmapped=tuple(_unmapped(each) for each in counts["unmapped"]),
         vocabularies=tuple(counts["vocabularies"]),
@@ -241,12 +244,40 @@ def _persons(counts: Mapping[str, int]) -> dict[str, Shown]:
     return {name: shown(count) for name, count in counts.items()}
 
 
-def _age(each: Mapping[str, Any]) -> AgeLine:
-    return AgeLine(each["sex"], each["from"], each["from"] + BAND - 1, shown(each["persons"]))
+def _ages(ages: Sequence[Mapping[str, Any]], persons: int) -> tuple[AgeLine, ...]:
+    numbers = _parts({at: each["persons"] for at, each in enumerate(ages)}, persons)
+    return tuple(
+        AgeLine(each["sex"], each["from"], each["from"] + BAND - 1, numbers[at]) for at, each in enumerate(ages)
+    )
 
 
-def _records(series: Mapping[str, Mapping[str, Sequence[int]]]) -> dict[str, dict[str, Shown]]:
-    return {table: {when: governed(*each) for when, each in periods.items()} for table, periods in series.items()}
+def _parts(counts: Mapping[Key, int], persons: int) -> dict[Key, Shown]:
+    """Return how parts of all persons are shown: none that would give another away."""
+    found = {name: shown(count) for name, count in counts.items()}
+    values = [shown(persons).value, *(each.value for each in found.values())]
+    gone = withheld(values, [-1, *(0 for _ in found)])
+    return {name: not_shown() if at in gone else each for at, (name, each) in enumerate(found.items(), start=1)}
+
+
+Series = Mapping[str, Mapping[str, Sequence[int]]]
+InTime = dict[str, dict[str, Shown]]
+
+
+def _in_time(years: Series, months: Series, rows: Mapping[str, int | None]) -> tuple[InTime, InTime]:
+    """Return how the records of each table by year and by month are shown: none that would give another away."""
+    told: tuple[InTime, InTime] = ({}, {})
+    for table in {**years, **months}:
+        found = [{when: governed(*each) for when, each in series.get(table, {}).items()} for series in (years, months)]
+        places = {year: at for at, year in enumerate(found[0], start=1)}
+        parents = [-1, *(0 for _ in places), *(places.get(month[:4], 0) for month in found[1])]
+        total = rounded(rows.get(table) or 0)
+        every = [each for numbers in found for each in numbers.values()]
+        gone = withheld([total, *(each.value for each in every)], parents, persons=False)
+        safe = iter(not_shown() if at in gone else each for at, each in enumerate(every, start=1))
+        for into, numbers in zip(told, found, strict=True):
+            if numbers:
+                into[table] = {when: next(safe) for when in numbers}
+    return told
 
 
 def _concept(each: Mapping[str, Any]) -> TopConcept:

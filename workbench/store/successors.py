@@ -35,6 +35,14 @@ def formers(connection: Connection, digest: str) -> frozenset[str]:
     return frozenset(result)
 
 
+def first(connection: Connection, digest: str) -> str:
+    """Return the digest of the release that was loaded, of which one is what erasures left; its own where none was."""
+    before = {new: old for old, new in _known(connection).items()}
+    while digest in before:
+        digest = before[digest]
+    return digest
+
+
 def standing(connection: Connection, digest: str) -> Document | None:
     """Return the release that stands for one now; None where the digest names nothing."""
     return documents.find(connection, successor(connection, digest))

@@ -71,6 +71,8 @@ def cell(value: Shown | None) -> str:
     """Return a governed number as a table shows it: its caption says that numbers are rounded."""
     if value is None:
         return "–"
+    if value.withheld:
+        return shown(value)
     return t("hidden") if value.value is None else number(value.value)
 
 

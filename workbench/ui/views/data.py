@@ -267,7 +267,7 @@ def _bar(value: Shown, widest: int) -> Html:
 
 def _cell(value: Shown | None) -> str:
     """Return a number as narrow as a table of years needs it."""
-    return cell(value) if value is None or value.value is not None else say("quality.hidden", lang())
+    return cell(value) if value is None or value.value is not None or value.withheld else say("quality.hidden", lang())
 
 
 def _percent(share: float | None) -> str:

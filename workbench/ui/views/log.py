@@ -8,7 +8,7 @@ from workbench.governance.actors import Actor
 from workbench.governance.audit import Entry, Verdict
 from workbench.kernel.errors import UserError
 from workbench.kernel.text import say
-from workbench.services import auditing, tracing
+from workbench.services import alerts, auditing, tracing
 from workbench.ui.parts.errors import panel
 from workbench.ui.parts.markup import Html, badge, digest, facts, heading, join, link, paragraph, show, table, tag
 from workbench.ui.parts.thread import thread
@@ -22,11 +22,13 @@ ANY = ""
 def draw(actor: Actor) -> None:
     """Draw the page."""
     _verify(actor)
-    entries, lineage = st.tabs(
-        [t("log_entries"), t("log_lineage")], default=t("log_lineage") if parameter("id") else None
+    entries, raised, lineage = st.tabs(
+        [t("log_entries"), t("log_alerts"), t("log_lineage")], default=t("log_lineage") if parameter("id") else None
     )
     with entries:
         _entries(actor)
+    with raised:
+        _alerts(actor)
     with lineage:
         _lineage(actor)
 
@@ -151,6 +153,25 @@ def _subject(entry: Entry) -> Html:
         return tag("code", name)
     made = link(tag("code", name), href("journal", id=entry.after[:12]))
     return made if entry.after[:12] in name else join([made, " ", digest(entry.after)])
+
+
+def _alerts(actor: Actor) -> None:
+    show(paragraph(t("log_alerts_text")))
+    found = alerts.list_alerts(workbench(), actor)
+    if not found:
+        show(paragraph(t("log_no_alerts"), "wb-quiet"))
+        return
+    headings = [t("log_seq"), t("log_when"), t("log_person"), t("log_alert")]
+    rows = [
+        (
+            str(each.seq),
+            each.time[:19].replace("T", " "),
+            person(each.person),
+            say(f"audit.alert_{each.pattern}", lang(), questions=number(each.questions), hours=each.hours),
+        )
+        for each in found
+    ]
+    show(table(headings, rows, t("log_alerts_caption"), {0}, "wb-log"))
 
 
 def _lineage(actor: Actor) -> None:
