@@ -46,14 +46,12 @@ def judge(source: EventSource, context: str, groups: Sequence[Group], name: str,
         **{each: sql.negate(sql.is_null(sql.col(alias, "event_id"))) for each, alias in people.items()},
     }
     columns = {f"r{at}": sql.flag(_holds(group, held, copies)) for at, group in enumerate(groups)}
-    keys = sql.sub(_index_events(context, nested), "p")
+    keys = sql.sub(_index_events(context), "p") if nested else sql.work_table(context, "p")
     return Step(f"{name}_judged", sql.select({**sql.columns("p", *KEY), **columns}, keys, joins=joins))
 
 
-def _index_events(context: str, nested: bool) -> exp.Select:
-    """Each index event once, in a nested context with how many rows it has."""
-    if not nested:
-        return sql.select(sql.columns("k", *KEY), sql.work_table(context, "k"), distinct=True)
+def _index_events(context: str) -> exp.Select:
+    """Each index event once, with how many rows it has."""
     columns = {**sql.columns("k", *KEY), "copies": sql.count_all()}
     return sql.select(columns, sql.work_table(context, "k"), group=[sql.col("k", key) for key in KEY])
 
