@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cohorts.check_cases import CASES, OTHER, USED, Case, entry, item, items, made, match, rule, rules
+from tests.cohorts.check_cases import CASES, OTHER, USED, Case, drug, entry, item, items, made, match, rule, rules
 from tests.cohorts.conftest import BLEED, concept_set
 from workbench.cohorts.check import check
 from workbench.cohorts.check_data import check_data
@@ -30,6 +30,13 @@ PREFIX = "cohort.check_"
 
 def asked(definition: Definition) -> set[tuple[str, str]]:
     return {(question.code, question.path) for question in check(definition, today=TODAY)}
+
+
+def test_ids_written_as_numbers_and_as_text_are_compared() -> None:
+    sets = [concept_set(0, 1, 2), concept_set(1, 1, 2)]
+    sets[1]["expression"]["items"][1]["concept"]["CONCEPT_ID"] = "2"
+    found = asked(made(rules(USED, sets=[*sets, drug()])))
+    assert ("set_same_concepts", "$.ConceptSets[1]") in found
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.code)

@@ -55,7 +55,8 @@ def _alike(reading: Reading) -> Iterator[Question]:
         if name in names:
             yield Question("set_same_name", each.path, {"name": name_of(each), "other": names[name].path})
         names.setdefault(name, each)
-        lines = ((item.get("concept").get("CONCEPT_ID").value, flags_of(item)) for item in items_of(each))
+        # An id may be written as a number or as text.
+        lines = ((str(item.get("concept").get("CONCEPT_ID").value), flags_of(item)) for item in items_of(each))
         content = tuple(sorted(lines))
         if content and key in reading.used:
             if content in contents:
