@@ -133,9 +133,13 @@ def _edits(database: Path, file: Path) -> dict[str, Any]:
     return found
 
 
+KEY = b"benchmark".ljust(32)
+"""With a key, the populations behind the numbers are made too: what a home asks for."""
+
+
 def _timed(live: LiveCounts, definition: Definition, other: DuckDBEngine) -> float:
     start = time.perf_counter()
-    rows = live.attrition(definition)
+    rows = [step.row for step in live.steps(definition, KEY)]
     taken = time.perf_counter() - start
     if rows != attrition(other, definition):
         sys.exit(f"{definition.name}: the live count is not the plan's")
