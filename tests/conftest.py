@@ -75,8 +75,8 @@ def workbench(*arguments: str, cwd: Path, check: bool = True, **environment: str
 
 
 @pytest.fixture(scope="session")
-def demo_home(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A finished demonstration home, made once for all tests and workers; tests that change it copy it first."""
+def finished_demo(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A finished demonstration home, made once for all tests and workers. It is copied, never opened: workers share it."""
     base = tmp_path_factory.getbasetemp()
     place = (base if worker_id == "master" else base.parent) / "demo"
     return _made_once(place)
@@ -94,7 +94,13 @@ def _made_once(place: Path) -> Path:
     return place / "home"
 
 
+@pytest.fixture(scope="session")
+def demo_home(finished_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This worker's demonstration home, for tests that only look; those that change it take `demo_copy`."""
+    return copy_home(finished_demo, tmp_path_factory.mktemp("demo"))
+
+
 @pytest.fixture
-def demo_copy(demo_home: Path, tmp_path: Path) -> Path:
+def demo_copy(finished_demo: Path, tmp_path: Path) -> Path:
     """A copy of the demonstration home, with its keys and MLflow folder, to be changed at will."""
-    return copy_home(demo_home, tmp_path)
+    return copy_home(finished_demo, tmp_path)

@@ -56,9 +56,9 @@ WORD = re.compile(rf"(?<![\w-])({'|'.join(NEWEST)})(?![\w-])")
 
 
 @pytest.fixture
-def clone(demo_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def clone(finished_demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder like a clone after `make demo`, as the current one."""
-    copy_home(demo_home, tmp_path, ".workbench")
+    copy_home(finished_demo, tmp_path, ".workbench")
     for name in ("cohorts", "Makefile", "pyproject.toml"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "my-omop.duckdb").symlink_to(demo_source())

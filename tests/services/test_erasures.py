@@ -56,10 +56,10 @@ def rows(wb: Workbench) -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def done(demo_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Erasure]:
+def done(finished_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Erasure]:
     """A request was approved, then somebody of its cohort was erased."""
     place = tmp_path_factory.mktemp("erasure")
-    home = copy_home(demo_home, place, mlruns=False)
+    home = copy_home(finished_demo, place, mlruns=False)
     wb = open_workbench(load_settings(home, {"WORKBENCH_MLRUNS": str(place / "mlruns")}))
     researcher, officer = people.actor_named(wb, "researcher"), people.actor_named(wb, "ethics")
     asked = {**demo.REQUEST, "why_not_aggregate": "une autre raison"}

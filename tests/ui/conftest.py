@@ -31,9 +31,9 @@ def browser(chromium: Path) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def app(demo_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+def app(finished_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """The app, served on a copy of the demonstration home with one request that waits and one that is approved."""
-    home = copy_home(demo_home, tmp_path_factory.mktemp("served"))
+    home = copy_home(finished_demo, tmp_path_factory.mktemp("served"))
     waiting, approved = _prepare(home)
     with serving(home) as url:
         yield App(url, home, waiting, approved)
