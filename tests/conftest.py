@@ -76,7 +76,7 @@ def workbench(*arguments: str, cwd: Path, check: bool = True, **environment: str
 
 @pytest.fixture(scope="session")
 def finished_demo(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A finished demonstration home, made once for all tests and workers. It is copied, never opened: workers share it."""
+    """A finished demonstration home, made once. It is copied, never opened: all workers share it."""
     base = tmp_path_factory.getbasetemp()
     place = (base if worker_id == "master" else base.parent) / "demo"
     return _made_once(place)
