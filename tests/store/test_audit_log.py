@@ -7,12 +7,16 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
 
-from workbench.governance import audit
+from workbench.governance import audit, verifying
 from workbench.kernel import clock
+from workbench.kernel.digest import canonical_json, digest_document
 from workbench.kernel.errors import InvalidInput
 from workbench.store import chain
 from workbench.store.chain import Event
@@ -62,13 +66,17 @@ def tamper(store: Store, *statements: str) -> None:
 def test_a_log_that_nobody_touched_is_sound(store: Store, key: Key) -> None:
     head = audit.sign_head(store, key)
     write(store, 3)
-    verdict = audit.verify(store, [head], key.key.public_key())
+    verdict = verifying.verify(store, [head], key.key.public_key())
     assert (verdict.sound, verdict.entries) == (True, 23)
 
 
 TAMPERED: dict[str, tuple[list[str], int, str]] = {
     "edited": (["UPDATE audit SET actor = 'eve' WHERE seq = 7"], 7, "edited"),
     "edited, its hash made to fit": (["UPDATE audit SET actor = 'eve', hash = 'x' WHERE seq = 7"], 7, "edited"),
+    "a text that is none": (["UPDATE audit SET actor = CAST(x'ff' AS TEXT) WHERE seq = 7"], 7, "edited"),
+    "a number for a text": (["UPDATE audit SET actor = 5, reason = x'00' WHERE seq = 7"], 7, "edited"),
+    "payload erased before its time": (["DELETE FROM payloads WHERE seq = 9"], 9, "payload_missing"),
+    "payload no JSON": (["UPDATE payloads SET body = '{' WHERE seq = 9"], 9, "payload_edited"),
     "payload edited": (["""UPDATE payloads SET body = '{"n": 1}' WHERE seq = 9"""], 9, "payload_edited"),
     "deleted": (["DELETE FROM audit WHERE seq = 5"], 5, "out_of_order"),
     "deleted, the rest moved up": (
@@ -91,20 +99,20 @@ def test_each_way_of_tampering_is_found_and_placed(store: Store, key: Key, name:
     statements, place, problem = TAMPERED[name]
     head = audit.sign_head(store, key)
     tamper(store, *statements)
-    verdict = audit.verify(store, [head], key.key.public_key())
+    verdict = verifying.verify(store, [head], key.key.public_key())
     assert (verdict.sound, verdict.first_bad, verdict.problem) == (False, place, problem)
 
 
 def test_a_cut_log_passes_for_whole_only_without_a_head(store: Store, key: Key) -> None:
     tamper(store, "DELETE FROM audit WHERE seq > 15")
-    assert audit.verify(store, [], key.key.public_key()).sound
+    assert verifying.verify(store, [], key.key.public_key()).sound
 
 
 def test_a_rebuilt_log_is_found_by_the_head(store: Store, key: Key, tmp_path: Path) -> None:
     head = audit.sign_head(store, key)
     other = Store.open(f"sqlite:///{tmp_path / 'other.sqlite'}", create=True)
     write(other, 25)
-    verdict = audit.verify(other, [head], key.key.public_key())
+    verdict = verifying.verify(other, [head], key.key.public_key())
     assert (verdict.sound, verdict.problem, verdict.first_bad) == (False, "rebuilt", 20)
 
 
@@ -119,19 +127,32 @@ def test_a_rebuilt_log_is_found_by_the_head(store: Store, key: Key, tmp_path: Pa
 def test_a_forged_head_is_found(
     store: Store, key: Key, forge: Callable[[dict[str, object]], dict[str, object]]
 ) -> None:
-    verdict = audit.verify(store, [forge(audit.sign_head(store, key))], key.key.public_key())
+    verdict = verifying.verify(store, [forge(audit.sign_head(store, key))], key.key.public_key())
     assert (verdict.sound, verdict.problem) == (False, "head_forged")
 
 
 def test_a_head_signed_by_another_key_is_found(store: Store, key: Key) -> None:
-    assert audit.verify(store, [audit.sign_head(store, Key())], key.key.public_key()).problem == "head_forged"
+    assert verifying.verify(store, [audit.sign_head(store, Key())], key.key.public_key()).problem == "head_forged"
 
 
-def test_an_erased_payload_still_verifies(store: Store, key: Key) -> None:
-    tamper(store, "DELETE FROM payloads WHERE seq < 10")
-    assert audit.verify(store, [audit.sign_head(store, key)], key.key.public_key()).sound
-    with store.read() as connection:
-        assert audit.entries(connection)[0].payload is None
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+
+
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(st.tuples(st.integers(1, 2**53 - 1), *[TEXTS] * 3, st.none() | TEXTS, TEXTS, *[st.none() | TEXTS] * 3, TEXTS,
+                 st.none() | TEXTS, TEXTS, TEXTS),
+       st.dictionaries(TEXTS, NUMBERS | TEXTS))  # fmt: skip
+def test_what_is_written_by_hand_is_canonical_json(fields: tuple[Any, ...], payload: dict[str, Any]) -> None:
+    assert chain.hash_fields(*fields) == digest_document(dict(zip(chain.ENTRY_FIELDS, fields, strict=True)))
+    text = canonical_json(payload).decode()
+    assert chain.payload_digest("é", text) == digest_document({"salt": "é", "body": payload})
+
+
+def test_a_payload_kept_as_the_first_homes_did_is_known_again(store: Store, key: Key) -> None:
+    tamper(store, """UPDATE payloads SET body = '{"who": "\\u00e9l\\u00e8ve", "n": 8}' WHERE seq = 9""")
+    assert verifying.verify(store, [], key.key.public_key()).sound
 
 
 def test_time_never_runs_backwards_and_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +173,7 @@ def test_concurrent_writers_lose_nothing(store: Store, key: Key) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(run, range(8)))
-    verdict = audit.verify(store, [], key.key.public_key())
+    verdict = verifying.verify(store, [], key.key.public_key())
     assert (verdict.sound, verdict.entries) == (True, 220)
 
 

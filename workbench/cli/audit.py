@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 
 from workbench.cli.common import As, Home, Json, Reason, give, language, opened, table, tell, words
-from workbench.governance.audit import Verdict
+from workbench.governance import log_periods
+from workbench.governance.verifying import Verdict
 from workbench.kernel.text import say
-from workbench.services import alerts, auditing
+from workbench.services import alerts, auditing, log_details
 from workbench.services.alerts import Alert
 from workbench.store import files
 
-app = typer.Typer(no_args_is_help=True, help="The audit log: list, alerts, verify, export.")
+app = typer.Typer(no_args_is_help=True, help="The audit log: list, seen, alerts, verify, forget, export.")
 Head = Annotated[Path | None, typer.Option("--head", help="A signed head of the log, kept elsewhere.")]
 
 
@@ -46,6 +47,39 @@ def alerts_(home: Home = None, as_name: As = None, as_json: Json = False) -> Non
     elif not as_json:
         rows = [(str(each.seq), each.time[:19], each.person, alert_text(each)) for each in found]
         table([words(name) for name in ("seq", "time", "actor", "alert")], rows)
+
+
+@app.command("seen")
+def seen(
+    ref: Annotated[str | None, typer.Argument(help="A study, an extract, a cohort …; all where left out.")] = None,
+    home: Home = None,
+    as_name: As = None,
+    as_json: Json = False,
+) -> None:
+    """List who opened, counted or took what, the last first; for the ethics officer."""
+    with opened(home, as_name) as (wb, actor):
+        found = log_details.who_saw(wb, actor, ref)
+    give(as_json, [asdict(each) for each in found])
+    if not as_json and not found:
+        tell(words("nobody_saw"))
+    elif not as_json:
+        rows = [(e.actor, e.verb, e.subject or e.study or "", str(e.times), e.first[:19], e.last[:19]) for e in found]
+        table([words(name) for name in ("actor", "verb", "subject", "times", "first", "last")], rows)
+
+
+@app.command("forget")
+def forget(
+    reason: Reason,
+    days: Annotated[int, typer.Option("--days", help="How old they are at least; 183 to 1095.")] = log_periods.USUAL,
+    home: Home = None,
+    as_name: As = None,
+    as_json: Json = False,
+) -> None:
+    """Erase the details of accesses after their period; who, when and what stay, and the log still verifies."""
+    with opened(home, as_name) as (wb, actor):
+        done = log_details.forget(wb, actor, reason, days)
+    told = words("forgotten", **asdict(done))
+    give(as_json, {"id": "audit", "digest": None, "state": "forgotten", **asdict(done)}, told)
 
 
 def alert_text(alert: Alert) -> str:

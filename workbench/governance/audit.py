@@ -1,4 +1,4 @@
-"""Verifying the audit chain, signed heads, and the log's export.
+"""The audit log's entries, their export, and its signed heads.
 
 A chain alone sees neither a cut at its end nor a full rebuild: a signed head, kept where the application's data is
 not, sees both (governance.md, Audit). The workbench keeps one in the keys folder after every verb; `export --head`
@@ -13,15 +13,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from sqlalchemy import Connection, select
 
+from workbench.governance.verifying import signed_part
 from workbench.kernel import clock
-from workbench.kernel.digest import canonical_json, digest_bytes
+from workbench.kernel.digest import digest_bytes
 from workbench.kernel.errors import InvalidInput
 from workbench.store import files
-from workbench.store.chain import ENTRY_FIELDS, GENESIS, entry_hash, payload_digest
+from workbench.store.chain import GENESIS
 from workbench.store.store import Store
 from workbench.store.tables import audit, payloads
 
@@ -38,7 +38,7 @@ class Signer(Protocol):
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of the log with its payload (None where it was erased after its period)."""
+    """One entry of the log, with its payload and that digest's salt: None where they were erased after their period."""
 
     seq: int
     time: str
@@ -54,28 +54,16 @@ class Entry:
     payload_digest: str
     prev: str
     hash: str
+    salt: str | None
     payload: dict[str, Any] | None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a verification found: `sound`, the number of entries, the head's hash, else the first entry that fails.
-
-    `problem` is a code of the audit words: edited, out_of_order, broken_link, payload_edited, cut, rebuilt,
-    head_forged.
-    """
-
-    sound: bool
-    entries: int
-    head: str
-    first_bad: int | None = None
-    problem: str | None = None
 
 
 def entries(connection: Connection, *, newest_first: bool = False, limit: int | None = None) -> list[Entry]:
     """Return the log's entries with their payloads."""
     order = audit.c.seq.desc() if newest_first else audit.c.seq
-    query = select(audit, payloads.c.body.label("payload")).outerjoin(payloads, payloads.c.seq == audit.c.seq)
+    query = select(audit, payloads.c.salt, payloads.c.body.label("payload")).outerjoin(
+        payloads, payloads.c.seq == audit.c.seq
+    )
     return [Entry(**dict(row)) for row in connection.execute(query.order_by(order).limit(limit)).mappings()]
 
 
@@ -90,59 +78,6 @@ def attested(connection: Connection, verb: str) -> set[tuple[str | None, str | N
     """Return the digests (before, after) of all `done` entries of a verb."""
     wanted = (audit.c.verb == verb, audit.c.outcome == "done")
     return {(row.before, row.after) for row in connection.execute(select(audit.c.before, audit.c.after).where(*wanted))}
-
-
-def verify(store: Store, heads: Iterable[Mapping[str, Any]], public_key: Ed25519PublicKey) -> Verdict:
-    """Walk the whole chain, then hold it against signed heads saved before.
-
-    Finds an edited, deleted, inserted or reordered entry and an edited payload by the chain itself; a cut, a rebuild
-    or the restore of an old copy by the heads.
-    """
-    wanted = {int(head["seq"]): head for head in heads}
-    seen: dict[int, str] = {}
-    prev, count = GENESIS, 0
-    with store.read() as connection:
-        query = select(audit, payloads.c.salt, payloads.c.body).outerjoin(payloads, payloads.c.seq == audit.c.seq)
-        for row in connection.execution_options(yield_per=5_000).execute(query.order_by(audit.c.seq)).mappings():
-            problem = _entry_problem(row, count + 1, prev)
-            if problem:
-                return Verdict(False, count, prev, count + 1, problem)
-            prev, count = row["hash"], count + 1
-            if count in wanted:
-                seen[count] = prev
-    for seq, head in sorted(wanted.items()):
-        problem = _head_problem(head, seen.get(seq), public_key)
-        if problem:
-            return Verdict(False, count, prev, min(seq, count + 1), problem)
-    return Verdict(True, count, prev)
-
-
-def _entry_problem(row: Mapping[Any, Any], expected: int, prev: str) -> str | None:
-    if row["seq"] != expected:
-        return "out_of_order"
-    if row["prev"] != prev:
-        return "broken_link"
-    if entry_hash({name: row[name] for name in ENTRY_FIELDS}) != row["hash"]:
-        return "edited"
-    if row["salt"] is not None and payload_digest(row["salt"], row["body"]) != row["payload_digest"]:
-        return "payload_edited"
-    return None
-
-
-def _head_problem(head: Mapping[str, Any], found: str | None, public_key: Ed25519PublicKey) -> str | None:
-    try:
-        public_key.verify(bytes.fromhex(head["signature"]), _signed_part(head))
-    except (InvalidSignature, ValueError):
-        return "head_forged"
-    if found is None and int(head["seq"]) > 0:
-        return "cut"
-    if found is not None and found != head["hash"]:
-        return "rebuilt"
-    return None
-
-
-def _signed_part(head: Mapping[str, Any]) -> bytes:
-    return canonical_json({name: head[name] for name in ("format", "seq", "hash", "time", "key_id")})
 
 
 def key_id(public_key: Ed25519PublicKey) -> str:
@@ -164,7 +99,7 @@ def sign_head(store: Store, signer: Signer) -> dict[str, Any]:
     }
     return {
         **head,
-        "signature": key.sign(_signed_part(head)).hex(),
+        "signature": key.sign(signed_part(head)).hex(),
         "public_key": key.public_key().public_bytes_raw().hex(),
     }
 

@@ -52,6 +52,7 @@ ALLOWED: Final[Mapping[str, frozenset[Role]]] = {
     "alert.read": frozenset({_OFFICER}),
     "audit.verify": _ALL,
     "audit.restart": frozenset({_OFFICER}),
+    "audit.forget": frozenset({_OFFICER}),
     "audit.export": frozenset({_OFFICER, _STEWARD}),
     "trace.read": _ALL,
     "key.rotate": frozenset({_STEWARD}),

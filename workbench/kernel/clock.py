@@ -20,6 +20,11 @@ def written(moment: datetime) -> str:
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+def read(written: str) -> datetime:
+    """Return the moment that `timestamp` wrote; raises ValueError for any other text."""
+    return datetime.fromisoformat(written)
+
+
 def today() -> date:
     """Return the current date in UTC."""
     return now().date()

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench.governance import audit
+from workbench.governance import audit, verifying
 from workbench.governance.actors import Actor
-from workbench.governance.audit import Entry, Verdict
+from workbench.governance.audit import Entry
+from workbench.governance.verifying import Verdict
 from workbench.kernel.errors import Refused
 from workbench.services.context import Workbench, acting, event
 from workbench.services.erased_releases import ERASED
@@ -39,7 +40,7 @@ def verify_log(wb: Workbench, actor: Actor, saved_head: Path | None = None) -> V
 def verdict_of(wb: Workbench, saved: Sequence[Mapping[str, Any]] = ()) -> Verdict:
     """Return what the log looks like, without an entry about it: for the doctor, who needs no account."""
     kept = audit.kept_heads(wb.store, wb.head_file)
-    verdict = audit.verify(wb.store, [*(kept or ()), *saved], wb.keys.signing_key().public_key())
+    verdict = verifying.verify(wb.store, [*(kept or ()), *saved], wb.keys.signing_key().public_key())
     if verdict.sound and kept is None:
         return Verdict(False, verdict.entries, verdict.head, verdict.entries, "no_head")
     if verdict.sound and not _tombstones_attested(wb):

@@ -17,7 +17,7 @@ from typing import Any
 from workbench.cohorts.circe import read_definition
 from workbench.cohorts.shipped import shipped
 from workbench.governance.actors import Actor, Role
-from workbench.governance.audit import Verdict
+from workbench.governance.verifying import Verdict
 from workbench.intake.omop import demo_source
 from workbench.kernel.progress import Progress, part
 from workbench.services import auditing, cohorts, extracts, learning, people, releases, requests, studies, tracing

@@ -100,6 +100,14 @@ class Store:
                 _roll_back(connection)
                 raise
 
+    def flush(self) -> None:
+        """Bring what was written into the database file and empty the log beside it, which still holds what was erased.
+
+        What somebody reads at this moment stays in the log until the next write.
+        """
+        with self.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from workbench.governance.actors import Actor
-from workbench.governance.audit import Entry, Verdict
+from workbench.governance.audit import Entry
+from workbench.governance.verifying import Verdict
 from workbench.kernel.errors import UserError
 from workbench.kernel.text import say
 from workbench.services import alerts, auditing, tracing

@@ -1,0 +1,149 @@
+"""Verifying the audit log: is every entry what it was, and does the log still hold the heads that were saved?
+
+The chain finds an entry that was edited, deleted, inserted or moved, and an edited payload; the heads find a cut, a
+rebuild and the restore of an old copy. A payload may be gone only where the log says that it was erased after its
+period (`workbench.governance.log_periods`).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from sqlalchemy import Connection, Text, select, type_coerce
+
+from workbench.governance import log_periods
+from workbench.kernel.digest import canonical_json
+from workbench.store.chain import ENTRY_FIELDS, GENESIS, hash_fields, payload_digest
+from workbench.store.store import Store
+from workbench.store.tables import audit, payloads
+
+SEQ, TIME, VERB, PAYLOAD, PREV, HASH, SALT, BODY = (
+    *(ENTRY_FIELDS.index(name) for name in ("seq", "time", "verb", "payload_digest", "prev")), 13, 14, 15
+)  # fmt: skip
+"""Places in a row of the walk: an entry's thirteen fields, its hash, its payload's salt and text."""
+
+SIGNED: Final = ("format", "seq", "hash", "time", "key_id")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a verification found: `sound`, the number of entries, the head's hash, else the first entry that fails.
+
+    `problem` is a code of the audit words: edited, out_of_order, broken_link, payload_edited, payload_missing, cut,
+    rebuilt, head_forged.
+    """
+
+    sound: bool
+    entries: int
+    head: str
+    first_bad: int | None = None
+    problem: str | None = None
+
+
+def verify(store: Store, heads: Iterable[Mapping[str, Any]], public_key: Ed25519PublicKey) -> Verdict:
+    """Walk the whole chain, then hold it against signed heads saved before."""
+    wanted = {int(head["seq"]): head for head in heads}
+    seen: dict[int, str] = {}
+    prev, count = GENESIS, 0
+    missing = _Missing()
+    with store.read() as connection:
+        for row in _rows(connection):
+            problem = _entry_problem(row, count + 1, prev)
+            if row[SALT] is None or row[VERB] == log_periods.FORGET:
+                problem = problem or missing.add(row)
+            if problem:
+                return Verdict(False, count, prev, count + 1, problem)
+            prev, count = row[HASH], count + 1
+            if count in wanted:
+                seen[count] = prev
+    if missing.entries:
+        return Verdict(False, count, prev, missing.entries[0][0], "payload_missing")
+    for seq, head in sorted(wanted.items()):
+        problem = _head_problem(head, seen.get(seq), public_key)
+        if problem:
+            return Verdict(False, count, prev, min(seq, count + 1), problem)
+    return Verdict(True, count, prev)
+
+
+def signed_part(head: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a head that its signature is made over."""
+    return canonical_json({name: head[name] for name in SIGNED})
+
+
+class _Missing:
+    """Entries of accesses whose payload is gone, until an entry says that it was erased after its period."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[int, str]] = []
+
+    def add(self, row: tuple[Any, ...]) -> str | None:
+        """Take note of a row; return the problem of one that must have its payload and has not."""
+        if row[SALT] is None:
+            if row[VERB] not in log_periods.ACCESS_VERBS:
+                return "payload_missing"
+            self.entries.append((row[SEQ], row[TIME]))
+        elif row[VERB] == log_periods.FORGET and self.entries:
+            through, until = json.loads(row[BODY])["through"], log_periods.before(row[TIME])
+            self.entries = [each for each in self.entries if each[0] > through or each[1] > until]
+        return None
+
+
+def _rows(connection: Connection) -> Generator[tuple[Any, ...]]:
+    """Give the log's entries in order, straight from the driver: a log of years is long. One that cannot be read as
+    text, which none was ever written as, is given as a row of nothing."""
+    columns = [*(audit.c[name] for name in ENTRY_FIELDS), audit.c.hash, payloads.c.salt]
+    query = select(*columns, type_coerce(payloads.c.body, Text)).outerjoin(payloads, payloads.c.seq == audit.c.seq)
+    with closing(cast("sqlite3.Cursor", connection.connection.cursor())) as cursor:
+        cursor.execute(str(query.order_by(audit.c.seq).compile(connection)))
+        try:
+            yield from cursor
+        except sqlite3.OperationalError:
+            yield (None,) * (BODY + 1)
+
+
+def _entry_problem(row: tuple[Any, ...], expected: int, prev: str) -> str | None:
+    if row[SEQ] != expected:
+        return "edited" if row[SEQ] is None else "out_of_order"
+    if row[PREV] != prev:
+        return "broken_link"
+    try:
+        if hash_fields(*row[:HASH]) != row[HASH]:
+            return "edited"
+    except (TypeError, ValueError):  # a value of a kind that no entry has
+        return "edited"
+    return None if row[SALT] is None or _is_payload(row) else "payload_edited"
+
+
+def _is_payload(row: tuple[Any, ...]) -> bool:
+    try:
+        if payload_digest(row[SALT], row[BODY]) == row[PAYLOAD]:
+            return True
+        return any(payload_digest(row[SALT], text) == row[PAYLOAD] for text in _forms(json.loads(row[BODY])))
+    except (TypeError, ValueError):
+        return False
+
+
+def _forms(payload: Any) -> Generator[str]:
+    """Give the canonical form of a payload, which the first homes did not keep it in: as Python writes nearly all of
+    it, then as RFC 8785 writes numbers too."""
+    yield json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    yield canonical_json(payload).decode()
+
+
+def _head_problem(head: Mapping[str, Any], found: str | None, public_key: Ed25519PublicKey) -> str | None:
+    try:
+        public_key.verify(bytes.fromhex(head["signature"]), signed_part(head))
+    except (InvalidSignature, ValueError):
+        return "head_forged"
+    if found is None and int(head["seq"]) > 0:
+        return "cut"
+    if found is not None and found != head["hash"]:
+        return "rebuilt"
+    return None
