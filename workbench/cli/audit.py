@@ -12,7 +12,7 @@ from workbench.cli.common import As, Home, Json, Reason, give, language, opened,
 from workbench.governance import log_periods
 from workbench.governance.verifying import Verdict
 from workbench.kernel.text import say
-from workbench.services import alerts, auditing, log_details
+from workbench.services import alerts, auditing, evidence, log_details
 from workbench.services.alerts import Alert
 from workbench.store import files
 
@@ -135,6 +135,23 @@ def export(
             tell(words("log_saved", file=csv_file))
         if head is None and csv_file is None:
             give(True, auditing.export_log(wb, actor))
+
+
+@app.command("evidence")
+def evidence_(
+    ref: Annotated[str, typer.Argument(help="A study, request, extract, model or release: its id or digest.")],
+    out: Annotated[Path, typer.Option("--out", help="Where the archive goes (.zip).")],
+    home: Home = None,
+    as_name: As = None,
+    as_json: Json = False,
+) -> None:
+    """Write a signed archive that proves who got which data, why, and what was made of it; it is checked elsewhere."""
+    with opened(home, as_name) as (wb, actor):
+        made = evidence.pack(wb, actor, ref)
+        with files.writing(out) as aside:
+            aside.write_bytes(made.content)
+    told = words("evidence_saved", file=out)
+    give(as_json, {"id": made.id, "digest": made.digest, "state": "exported"}, told)
 
 
 def register(root: typer.Typer) -> None:

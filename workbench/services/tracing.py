@@ -125,4 +125,9 @@ def _link(connection: Connection, document: Document) -> Link:
 
 
 def _place(link: Link) -> tuple[int, str, str]:
-    return (ORDER.index(link.kind) if link.kind in ORDER else len(ORDER), link.made_at, link.id)
+    return (place(link.kind), link.made_at, link.id)
+
+
+def place(kind: str) -> int:
+    """Return where documents of a kind stand along the thread; those that are not part of it come last."""
+    return ORDER.index(kind) if kind in ORDER else len(ORDER)

@@ -13,32 +13,38 @@ from starlette.responses import PlainTextResponse, Response
 
 from workbench.governance.actors import Actor
 from workbench.kernel.errors import UserError
-from workbench.services import auditing
+from workbench.services import auditing, evidence
 from workbench.services.context import Workbench
 from workbench.ui import session, signin, state
 
 
-def _head(wb: Workbench, actor: Actor) -> bytes:
+def _head(wb: Workbench, actor: Actor, _: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "head.json"
         auditing.save_head(wb, actor, path)
         return path.read_bytes()
 
 
-def _log_json(wb: Workbench, actor: Actor) -> bytes:
+def _log_json(wb: Workbench, actor: Actor, _: str) -> bytes:
     return json.dumps(auditing.export_log(wb, actor), ensure_ascii=False, indent=1).encode()
 
 
-def _log_csv(wb: Workbench, actor: Actor) -> bytes:
+def _log_csv(wb: Workbench, actor: Actor, _: str) -> bytes:
     return auditing.as_csv(auditing.export_log(wb, actor)).encode()
 
 
-FILES: Mapping[str, tuple[str, Callable[[Workbench, Actor], bytes]]] = {
+def _evidence(wb: Workbench, actor: Actor, ref: str) -> bytes:
+    return evidence.pack(wb, actor, ref).content
+
+
+FILES: Mapping[str, tuple[str, Callable[[Workbench, Actor, str], bytes]]] = {
     "audit-head.json": ("application/json", _head),
     "audit-log.json": ("application/json", _log_json),
     "audit-log.csv": ("text/csv; charset=utf-8", _log_csv),
+    "evidence.zip": ("application/zip", _evidence),
 }
-"""What can be taken: name → media type and the service that makes it (it checks the policy and writes the log)."""
+"""What can be taken: name → media type and the service that makes it (it checks the policy and writes the log), of the
+thing that the address names as `id`."""
 
 
 async def download(request: Request) -> Response:
@@ -51,7 +57,7 @@ async def download(request: Request) -> Response:
         return PlainTextResponse("Refused.", status_code=403)
     kind, make = found
     try:
-        content = await run_in_threadpool(make, state.workbench(), actor)
+        content = await run_in_threadpool(make, state.workbench(), actor, request.query_params.get("id", ""))
     except UserError as error:
         return signin.error_page(error, state.language_of(request.query_params.get("lang")))
     name = request.path_params["name"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 import streamlit as st
 
 from workbench.governance.actors import Actor
@@ -9,7 +11,7 @@ from workbench.governance.audit import Entry
 from workbench.governance.verifying import Verdict
 from workbench.kernel.errors import UserError
 from workbench.kernel.text import say
-from workbench.services import alerts, auditing, tracing
+from workbench.services import alerts, auditing, log_details, tracing
 from workbench.ui.parts.errors import panel
 from workbench.ui.parts.markup import Html, badge, digest, facts, heading, join, link, paragraph, show, table, tag
 from workbench.ui.parts.thread import thread
@@ -23,11 +25,14 @@ ANY = ""
 def draw(actor: Actor) -> None:
     """Draw the page."""
     _verify(actor)
-    entries, raised, lineage = st.tabs(
-        [t("log_entries"), t("log_alerts"), t("log_lineage")], default=t("log_lineage") if parameter("id") else None
+    entries, seen, raised, lineage = st.tabs(
+        [t("log_entries"), t("log_seen"), t("log_alerts"), t("log_lineage")],
+        default=t("log_lineage") if parameter("id") else None,
     )
     with entries:
         _entries(actor)
+    with seen:
+        _seen(actor)
     with raised:
         _alerts(actor)
     with lineage:
@@ -156,6 +161,27 @@ def _subject(entry: Entry) -> Html:
     return made if entry.after[:12] in name else join([made, " ", digest(entry.after)])
 
 
+def _seen(actor: Actor) -> None:
+    show(paragraph(t("log_seen_text")))
+    found = log_details.who_saw(workbench(), actor)
+    if not found:
+        show(paragraph(t("log_nobody_saw"), "wb-quiet"))
+        return
+    rows = [
+        (
+            join([person(each.actor), " ", tag("span", role_name(each.role), "wb-quiet")]),
+            named("verb", each.verb.replace(".", "_")),
+            tag("code", each.subject or each.study or "–"),
+            number(each.times),
+            each.first[:19].replace("T", " "),
+            each.last[:19].replace("T", " "),
+        )
+        for each in found
+    ]
+    headings = [t("log_person"), t("log_verb"), t("log_subject"), t("log_times"), t("log_first"), t("log_last")]
+    show(table(headings, rows, t("log_seen_caption"), {3}, "wb-log"))
+
+
 def _alerts(actor: Actor) -> None:
     show(paragraph(t("log_alerts_text")))
     found = alerts.list_alerts(workbench(), actor)
@@ -187,6 +213,10 @@ def _lineage(actor: Actor) -> None:
     except UserError as error:
         panel(error)
         return
+    taken = link(
+        t("lineage_evidence"), f"/download/evidence.zip?{urlencode({'id': found.start.digest, 'lang': lang()})}"
+    )
+    show(paragraph(join([taken, " · ", tag("span", t("lineage_evidence_text"), "wb-quiet")])))
     show(heading(t("lineage_back"), 3))
     show(thread(found.back) if found.back else paragraph(t("lineage_first"), "wb-quiet"))
     show(heading(t("lineage_here"), 3), thread([found.start], found.start.digest))

@@ -1,0 +1,91 @@
+"""Small pieces of HTML. Everything that is not `Html` is escaped: words, names and digests can be anything."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from html import escape
+
+
+class Html(str):
+    """Text that is markup already."""
+
+    __slots__ = ()
+
+
+def esc(value: object) -> Html:
+    """Return a value as markup."""
+    return value if isinstance(value, Html) else Html(escape(str(value)))
+
+
+def tag(name: str, content: object, css: str = "", **attributes: str) -> Html:
+    """Return an element; attribute names may use `_` for `-`."""
+    given = {"class": css, **{key.replace("_", "-"): value for key, value in attributes.items()}}
+    listed = "".join(f' {key}="{escape(value)}"' for key, value in given.items() if value)
+    return Html(f"<{name}{listed}>{esc(content)}</{name}>")
+
+
+def join(pieces: Iterable[object], between: str = "") -> Html:
+    """Return pieces as one."""
+    return Html(between.join(esc(piece) for piece in pieces))
+
+
+def link(text: object, address: str) -> Html:
+    """Return a link within the app."""
+    return tag("a", text, href=address)
+
+
+def badge(text: str, tone: str = "plain") -> Html:
+    """Return a short state; tones: plain, good, wait, bad."""
+    return tag("span", text, f"wb-badge wb-{tone}")
+
+
+def digest(value: str) -> Html:
+    """Return a digest's first twelve digits, the whole of it on pointing."""
+    return tag("code", value[:12], "wb-digest", title=value)
+
+
+def whole_digest(value: str) -> Html:
+    """Return a whole digest, to be copied or compared."""
+    return tag("code", value, "wb-digest")
+
+
+def table(
+    headings: Sequence[object],
+    rows: Iterable[Sequence[object]],
+    caption: str,
+    numeric: Collection[int] = (),
+    css: str = "",
+) -> Html:
+    """Return a table; `numeric` are the positions of columns of numbers, set to the right."""
+    kinds = ["wb-number" if place in numeric else "" for place in range(len(headings))]
+    top = join(tag("th", heading, kind, scope="col") for heading, kind in zip(headings, kinds, strict=True))
+    lines = join(tag("tr", join(tag("td", cell, kind) for cell, kind in zip(row, kinds, strict=True))) for row in rows)
+    inside = join([tag("caption", caption), tag("thead", tag("tr", top)), tag("tbody", lines)])
+    return tag("div", tag("table", inside, f"wb-table {css}".strip()), "wb-scroll")
+
+
+def facts(pairs: Iterable[tuple[str, object]], css: str = "") -> Html:
+    """Return named facts as a list, one a line."""
+    lines = join(tag("div", join([tag("dt", name), tag("dd", value)])) for name, value in pairs)
+    return tag("dl", lines, f"wb-facts {css}".strip())
+
+
+def figures(pairs: Iterable[tuple[str, object]]) -> Html:
+    """Return the few numbers that matter, large, each with its words."""
+    lines = join(tag("div", join([tag("dd", value), tag("dt", name)])) for name, value in pairs)
+    return tag("dl", lines, "wb-figures")
+
+
+def paragraph(text: object, css: str = "") -> Html:
+    """Return a paragraph."""
+    return tag("p", text, css)
+
+
+def bullets(lines: Iterable[object]) -> Html:
+    """Return a list of sentences."""
+    return tag("ul", join(tag("li", line) for line in lines), "wb-list")
+
+
+def heading(text: str, level: int = 2) -> Html:
+    """Return a heading."""
+    return tag(f"h{level}", text, f"wb-h{level}")
