@@ -1,0 +1,246 @@
+"""Measures of a table with one row a person: k, who is alone in its group, the worst columns, l-diversity, t-closeness.
+
+A group is all persons with the same values in the columns asked about; no value (NULL) is a value like any other.
+Sources: Sweeney 2002 (k), Machanavajjhala et al. 2007 (l, entropy l), Li et al. 2007 (t, with the equal distance).
+Each column becomes whole numbers from 0 once; a combination is then one number a row, and a count of equal numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+_Ints = npt.NDArray[np.int64]
+_MOST = 2**62
+_DENSE = 8
+"""Numbers are counted in an array where their range is at most so many times the rows, else sorted."""
+
+
+@dataclass(frozen=True, order=True)
+class Groups:
+    """Persons alone in their group, persons in groups under the threshold, and the smallest group (0: no person).
+
+    The order is that of risk, and more columns never lower it: groups only split.
+    """
+
+    unique: int
+    small: int
+    minus_k: int
+
+    @property
+    def k(self) -> int:
+        """The number of persons of the smallest group."""
+        return -self.minus_k
+
+
+@dataclass(frozen=True)
+class Combination:
+    """Columns known together, and the groups that they make."""
+
+    columns: tuple[str, ...]
+    groups: Groups
+
+
+@dataclass(frozen=True)
+class Diversity:
+    """How much a group tells of a sensitive attribute: `l` distinct values at least, `entropy_l` of evenly spread
+    ones, `t` the largest distance (0 to 1) from the whole table's distribution; `inferred` counts the persons in
+    groups that share one value, while the table holds several.
+    """
+
+    l: int  # noqa: E741 - its name everywhere
+    entropy_l: float
+    t: float
+    inferred: int
+
+
+class Coded:
+    """Columns as whole numbers, ready to be combined; made once for all measures of a table."""
+
+    def __init__(self, frame: pl.DataFrame, columns: Sequence[str], small: int = 11) -> None:
+        self.columns = tuple(columns)
+        self.rows = frame.height
+        self.small = small
+        self._codes = {column: _codes(frame.get_column(column)) for column in columns}
+
+    def groups(self, columns: Sequence[str]) -> Groups:
+        """Return the groups that these columns make together; all rows are one group where there is no column."""
+        sizes = _sizes(*self._combined(columns), self.rows)
+        if not sizes.size:
+            return Groups(0, 0, 0)
+        small = int(sizes[sizes < self.small].sum())
+        return Groups(int(np.count_nonzero(sizes == 1)), small, -int(sizes.min()))
+
+    def values(self, column: str) -> int:
+        """Return how many values a column can hold (its distinct ones, or the range of small whole numbers)."""
+        return self._codes[column][1]
+
+    def costs(self) -> dict[str, int]:
+        """Return for each column the persons who would stop being alone if it were left out."""
+        whole = self.groups(self.columns).unique
+        return {column: whole - groups.unique for column, groups in self._without.items()}
+
+    def worst(self, size: int) -> list[Combination]:
+        """Return the worst combination of one column, of two, … of `size`: the one with the most persons alone.
+
+        Of equal ones the first counts, columns with more values before others. Every combination is judged: by itself,
+        or by a larger set of columns that contains it and is not worse than the worst found so far (groups only
+        split when columns are added).
+        """
+        order = sorted(self.columns, key=lambda name: (-self.values(name), self.columns.index(name)))
+        found: list[Combination] = []
+        for count in range(1, min(size, len(order)) + 1):
+            best: Combination | None = None
+            for chosen in combinations(order, count):
+                if best is None or self._bound(chosen) > best.groups:
+                    groups = self.groups(chosen)
+                    best = Combination(chosen, groups) if best is None or groups > best.groups else best
+            assert best is not None
+            found.append(Combination(tuple(sorted(best.columns, key=self.columns.index)), best.groups))
+        return found
+
+    def diversity(self, columns: Sequence[str], sensitive: pl.Series) -> Diversity:
+        """Return what the groups of these columns tell of a sensitive attribute, one value a row."""
+        if not self.rows:
+            return Diversity(0, 0.0, 0.0, 0)
+        frame = pl.DataFrame({"group": self._combined(columns)[0], "value": sensitive})
+        cells = frame.group_by("group", "value").len("n").with_columns(pl.col("n").cast(pl.Int64))
+        whole = frame.group_by("value").len("all").with_columns(pl.col("all").cast(pl.Int64))
+        cells = cells.join(whole, on="value", nulls_equal=True).with_columns(size=pl.col("n").sum().over("group"))
+        # Values absent from a group are all of the distribution that its own values leave over. Whole numbers: exact.
+        apart = (pl.col("n") * self.rows - pl.col("all") * pl.col("size")).abs().sum()
+        rest = (self.rows - pl.col("all").sum()) * pl.col("size").first()
+        share = pl.col("n") / pl.col("size")
+        groups = cells.sort("group", "n", "all").group_by("group", maintain_order=True).agg(
+            values=pl.len(),
+            size=pl.col("size").first(),
+            entropy=-(share * share.log()).sum(),
+            apart=(apart + rest) / (2 * self.rows * pl.col("size").first()),
+        )  # fmt: skip
+        alike = groups.filter(pl.col("values") == 1) if whole.height > 1 else groups.clear()
+        fewest, entropy, apart = groups.select(pl.min("values", "entropy"), pl.max("apart")).row(0)
+        return Diversity(fewest, round(float(np.exp(entropy)), 3), round(apart, 3), int(alike["size"].sum()))
+
+    @cached_property
+    def _without(self) -> dict[str, Groups]:
+        return {column: self.groups([c for c in self.columns if c != column]) for column in self.columns}
+
+    def _bound(self, chosen: Sequence[str]) -> Groups:
+        """Return groups that these columns cannot be worse than, without making theirs."""
+        known = min((groups for column, groups in self._without.items() if column not in chosen), default=None)
+        most = 1
+        for column in chosen:
+            most *= self.values(column)
+        # At most so many groups: none of them alone makes more persons alone than there are groups.
+        ceiling = Groups(min(most, self.rows), self.rows, -1)
+        return ceiling if known is None else min(known, ceiling)
+
+    def _combined(self, columns: Sequence[str]) -> tuple[_Ints, int]:
+        """Return one number a row, equal where all columns are equal, and a number above all of them."""
+        combined, top = np.zeros(self.rows, dtype=np.int64), 1
+        for column in columns:
+            codes, values = self._codes[column]
+            if top * values > _MOST:
+                distinct, combined = np.unique(combined, return_inverse=True)
+                top = max(distinct.size, 1)
+            combined, top = combined * values + codes, top * values
+        return combined, top
+
+
+def _codes(values: pl.Series) -> tuple[_Ints, int]:
+    """Return a column as whole numbers from 0, no value being 0, and a number above all of them."""
+    if not values.len() - values.null_count():
+        return np.zeros(values.len(), dtype=np.int64), 1
+    if values.dtype.is_integer():
+        low, high = int(values.min()), int(values.max())  # type: ignore[arg-type]
+        if high - low < max(values.len(), 256):
+            return (values.cast(pl.Int64) - (low - 1)).fill_null(0).to_numpy(), high - low + 2
+    ranks = values.rank("dense").cast(pl.Int64).fill_null(0)
+    return ranks.to_numpy(), int(ranks.max()) + 1  # type: ignore[arg-type]
+
+
+def _sizes(combined: _Ints, top: int, rows: int) -> _Ints:
+    """Return how many rows share each number that occurs."""
+    if top <= _DENSE * rows:
+        counts = np.bincount(combined)
+        return counts[counts > 0]
+    ordered = np.sort(combined)
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    return np.diff(np.append(starts, rows)) if rows else np.empty(0, dtype=np.int64)
+
+
+# -- what a person lived through: several rows a person; persons are whole numbers
+
+
+def distinct(frame: pl.DataFrame, column: str) -> pl.DataFrame:
+    """Return the distinct rows `person`, `item` (64-bit) of a frame with `person` (from 0, 32-bit) and a column."""
+    items = frame.select("person", item=pl.col(column).cast(pl.Int64)).drop_nulls()
+    low, high = (items["item"].min() or 0), (items["item"].max() or 0)
+    if low < 0 or high >= 2**31:  # type: ignore[operator]
+        return items.unique()
+    # One number is told from another in half the time of a row of two.
+    packed = items.select((pl.col("person").cast(pl.Int64) * 2**31 + pl.col("item")).unique().alias("both"))
+    return packed.select(person=(pl.col("both") // 2**31).cast(pl.UInt32), item=pl.col("both") % 2**31)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Persons who are alone with intervals that they lived through (`first`: their first ones, `any`: some in a row),
+    as marks, one a person.
+    """
+
+    first: npt.NDArray[np.bool_]
+    any: npt.NDArray[np.bool_]
+
+
+def unique_runs(days: pl.DataFrame, length: int, persons: int) -> Runs:
+    """Return who is alone with its first `length` intervals (1 to 3), and who with some `length` intervals in a row.
+
+    `days` has distinct rows `person` (0 … persons - 1), `day`, sorted by both; an interval lies between two days that
+    follow each other. Whoever has fewer intervals is not alone with them: there is nothing to know.
+    """
+    day, person = pl.col("day").cast(pl.Int64), pl.col("person")
+    # 20 bits an interval (2,800 years): three of them are one number
+    gaps = [(day.shift(-place - 1) - day.shift(-place)) * 2 ** (20 * place) for place in range(length)]
+    runs = days.select(
+        "person", run=pl.sum_horizontal(gaps), whole=person.shift(-length) == person, opens=person != person.shift(1)
+    ).filter("whole")
+    first = runs.filter(pl.col("opens").fill_null(True)).filter(pl.col("run").is_unique())
+    owners = runs.group_by("run").agg(one=person.min(), other=person.max()).filter(pl.col("one") == pl.col("other"))
+    return Runs(_marks(first["person"], persons), _marks(owners["one"], persons))
+
+
+def unique_sets(pairs: pl.DataFrame, persons: int) -> npt.NDArray[np.bool_]:
+    """Return who has a set of items that nobody else has; the empty set is one too, where one person alone has it.
+
+    `pairs` has distinct rows `person`, `item`. Sets are compared by two 64-bit sums of their items' hashes.
+    """
+    sets = (
+        pairs.lazy()
+        .select("person", one=pl.col("item").hash(1), two=pl.col("item").hash(2))
+        .group_by("person")
+        .agg(pl.col("one").sum(), pl.col("two").sum())
+        .collect()
+    )
+    alone = _marks(sets.filter(pl.struct("one", "two").is_unique())["person"], persons)
+    if sets.height == persons - 1:
+        alone[np.setdiff1d(np.arange(persons), sets["person"].to_numpy())] = True
+    return alone
+
+
+def rare(pairs: pl.DataFrame, small: int, persons: int) -> tuple[int, npt.NDArray[np.bool_]]:
+    """Return how many items fewer than `small` persons have, and who has one of them (`pairs` as in `unique_sets`)."""
+    few = pairs.group_by("item").len().filter(pl.col("len") < small)
+    return few.height, _marks(pairs.join(few, on="item", how="semi")["person"], persons)
+
+
+def _marks(who: pl.Series, persons: int) -> npt.NDArray[np.bool_]:
+    marks = np.zeros(persons, dtype=np.bool_)
+    marks[who.to_numpy()] = True
+    return marks
