@@ -50,14 +50,14 @@ class Combination:
 @dataclass(frozen=True)
 class Diversity:
     """How much a group tells of a sensitive attribute: `l` distinct values at least, `entropy_l` of evenly spread
-    ones, `t` the largest distance (0 to 1) from the whole table's distribution; `inferred` counts the persons in
-    groups that share one value, while the table holds several.
+    ones, `t` the largest distance (0 to 1) from the whole table's distribution; `inferred` marks the rows whose group
+    shares one value, while the table holds several.
     """
 
     l: int  # noqa: E741 - its name everywhere
     entropy_l: float
     t: float
-    inferred: int
+    inferred: npt.NDArray[np.bool_]
 
 
 class Coded:
@@ -108,8 +108,9 @@ class Coded:
     def diversity(self, columns: Sequence[str], sensitive: pl.Series) -> Diversity:
         """Return what the groups of these columns tell of a sensitive attribute, one value a row."""
         if not self.rows:
-            return Diversity(0, 0.0, 0.0, 0)
-        frame = pl.DataFrame({"group": self._combined(columns)[0], "value": sensitive})
+            return Diversity(0, 0.0, 0.0, np.zeros(0, dtype=np.bool_))
+        group, _ = self._combined(columns)
+        frame = pl.DataFrame({"group": group, "value": sensitive})
         cells = frame.group_by("group", "value").len("n").with_columns(pl.col("n").cast(pl.Int64))
         whole = frame.group_by("value").len("all").with_columns(pl.col("all").cast(pl.Int64))
         cells = cells.join(whole, on="value", nulls_equal=True).with_columns(size=pl.col("n").sum().over("group"))
@@ -125,7 +126,7 @@ class Coded:
         )  # fmt: skip
         alike = groups.filter(pl.col("values") == 1) if whole.height > 1 else groups.clear()
         fewest, entropy, apart = groups.select(pl.min("values", "entropy"), pl.max("apart")).row(0)
-        return Diversity(fewest, round(float(np.exp(entropy)), 3), round(apart, 3), int(alike["size"].sum()))
+        return Diversity(fewest, round(float(np.exp(entropy)), 3), round(apart, 3), np.isin(group, alike["group"]))
 
     @cached_property
     def _without(self) -> dict[str, Groups]:

@@ -59,8 +59,8 @@ def build_extract(
     columns = delivered_columns(request["tables"], protocol["tables"])
     periods = {name: _period(name, request, protocol) for name in ("period", "outcome_period")}
     rows = {name: pl.DataFrame(table) for name, (_, table) in outcomes.items()}
-    withheld = withheld_classes(protocol["sensitive_classes"])
-    order = Order(columns, periods["period"], periods["outcome_period"], withheld, cut_off)
+    classes = protocol["sensitive_classes"]
+    order = Order(columns, periods["period"], periods["outcome_period"], withheld_classes(classes), cut_off, classes)
     with DuckDBEngine.over_parquet(release_tables) as engine:
         made = make_tables(engine, order, pl.DataFrame(cohort), rows, secrets, progress=part(progress, 0.0, 0.7))
     progress(0.7, "write")
@@ -78,7 +78,7 @@ def build_extract(
         **periods,
         "transforms": made.transforms,
         "pseudonym_collisions": made.collisions,
-        "risk": risk.measure(made.tables, made.left_out),
+        "risk": risk.measure(made.tables, made.left_out, made.classes),
         "dictionary": package.dictionary(made.given, sorted(made.tables)),
         "tables": package.write_tables(made.tables, protocol["study"], secrets.data, into),
     }

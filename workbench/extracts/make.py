@@ -14,7 +14,7 @@ from workbench.extracts.select import Plan
 from workbench.governance.deliverable import deliverable
 from workbench.governance.keys import StudySecrets
 from workbench.governance.protocols import Columns
-from workbench.governance.sensitive import SensitiveClass
+from workbench.governance.sensitive import SensitiveClass, sensitive_classes
 from workbench.kernel.progress import Progress
 
 Period = Mapping[str, int | None]
@@ -22,24 +22,30 @@ Period = Mapping[str, int | None]
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be made: the columns of each table, both periods, the sensitive classes to leave out, the last day."""
+    """What is to be made: the columns of each table, both periods, the sensitive classes to leave out, the last day,
+    and the codes of the sensitive classes that the protocol names.
+    """
 
     columns: Mapping[str, Columns]
     period: Period
     outcome_period: Period
     withheld: tuple[SensitiveClass, ...]
     cut_off: date
+    named: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Made:
-    """The delivered tables and what the manifest says of them; `given` are the CDM columns behind each table."""
+    """The delivered tables and what the manifest says of them; `given` are the CDM columns behind each table,
+    `classes` the concepts of each sensitive class that the protocol names.
+    """
 
     tables: dict[str, pl.DataFrame]
     given: dict[str, tuple[str, ...]]
     transforms: list[dict[str, str]]
     collisions: int
     left_out: int
+    classes: dict[str, pl.Series]
 
 
 def make_tables(
@@ -86,6 +92,7 @@ def make_tables(
         transforms=_rules(plans, order.withheld),
         collisions=persons.collisions + link_collisions,
         left_out=persons.left_out,
+        classes={code: select.sensitive_concepts(engine, [sensitive_classes()[code]]) for code in order.named},
     )
 
 

@@ -1,7 +1,8 @@
-"""How easily a person of the extract could be singled out, as numbers of persons, and those numbers in plain words.
+"""How easily a person of the extract could be recognised, as numbers of persons, measured on what is delivered.
 
-Two looks: age band and sex alone (k: how many share them), and the set of concepts (longitudinal: what a person lived
-through singles out almost everybody, whatever k says).
+Three looks: what somebody outside may know (the columns of `quasi_identifiers.toml`), what a person lived through
+(intervals between its days, its concepts), and what a group gives away of an outcome. The measures themselves are in
+`anonymity.py`, the sentences in `risk_words.py`.
 """
 
 from __future__ import annotations
@@ -9,69 +10,186 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from workbench.kernel.text import Lang, say
-
-BAND = 5
-"""Years of an age band."""
+from workbench.extracts import anonymity
+from workbench.extracts.anonymity import Coded, Groups
+from workbench.governance.deliverable import deliverable
+from workbench.governance.quasi_identifiers import QuasiIdentifier, quasi_identifiers
 
 SMALL = 11
+WORST = 3
+"""Every combination of up to so many columns is judged."""
+
+INTERVALS = (1, 2, 3)
+_Marks = npt.NDArray[np.bool_]
+Tables = Mapping[str, pl.DataFrame]
 
 
-def measure(tables: Mapping[str, pl.DataFrame], left_out: int) -> dict[str, Any]:
-    """Return the risk measures of what is delivered; all numbers are numbers of persons but `k`.
+def measure(tables: Tables, left_out: int, classes: Mapping[str, pl.Series]) -> dict[str, Any]:
+    """Return the risk document of an extract (members: docs/formats.md); numbers of persons, but for k, l and t.
 
-    `k` is the smallest group over age band and sex (0 for an empty extract); `unique` those alone in theirs;
-    `in_small_groups` those in groups under 11; `unique_by_concepts` table → persons whose set is theirs alone.
-    `left_out` are persons of the cohort that the cuts of the observation left out.
+    `tables` are the delivered ones; `left_out` are persons of the cohort that the cuts of the observation left out;
+    `classes` maps the sensitive classes that the protocol names to their concept ids.
     """
-    persons = tables["cohort"].get_column("person_id").n_unique()
-    sizes = _group_sizes(tables)
+    ids = np.unique(tables["cohort"].get_column("person_id").to_numpy())
+    known = {quasi: _known(quasi, tables[quasi.table], ids) for quasi in quasi_identifiers() if _given(quasi, tables)}
+    names = [quasi.name for quasi in known]
+    frame = pl.DataFrame([values.alias(quasi.name) for quasi, values in known.items()])
+    coded = Coded(frame if names else pl.DataFrame({"": ids}), names, SMALL)
+    whole, costs = coded.groups(names), coded.costs()
+    persons = _numbered(tables, ids)
+    pairs = {table: _main_concepts(table, rows) for table, rows in persons.items() if _main(table, rows)}
+    every = pl.concat([_NO_PAIRS, *pairs.values()]).unique()
+    runs = {length: anonymity.unique_runs(_days(persons), length, ids.size) for length in INTERVALS}
+    sets = anonymity.unique_sets(every, ids.size)
+    rare, carriers = anonymity.rare(_all_concepts(persons, pairs), SMALL, ids.size)
+    told = [_told(coded, names, attribute, who) for attribute, who in _attributes(persons, classes, ids.size).items()]
     return {
-        "persons": persons,
+        "persons": ids.size,
         "persons_left_out": left_out,
-        "k": int(sizes.min() or 0),  # type: ignore[arg-type]
-        "quasi_identifiers": _quasi(tables.get("person")),
-        "unique": int((sizes == 1).sum()),
-        "in_small_groups": int(sizes.filter(sizes < SMALL).sum()),
+        **_counted(whole),
+        "quasi_identifiers": [
+            {"name": quasi.name, "table": quasi.table, "column": quasi.column, "cost": costs[quasi.name]}
+            for quasi in known
+        ],
+        "worst": [{"columns": list(worst.columns), **_counted(worst.groups)} for worst in coded.worst(WORST)],
+        "intervals": [{"length": n, "first": _sum(run.first), "any": _sum(run.any)} for n, run in runs.items()],
         "unique_by_concepts": {
-            name: count for name, frame in sorted(tables.items()) if (count := _unique_sets(frame)) is not None
+            table: _sum(anonymity.unique_sets(rows, ids.size)) for table, rows in sorted(pairs.items())
+        },
+        "unique_by_all_concepts": _sum(sets),
+        "rare_concepts": {"concepts": rare, "persons": _sum(carriers)},
+        "diversity": [document for document, _ in told],
+        "gauges": {
+            "singling_out": whole.unique,
+            "linkability": _sum(sets | runs[INTERVALS[-1]].any),
+            "inference": _sum(np.any([marks for _, marks in told], axis=0)) if told else None,
         },
     }
 
 
-def sentences(risk: Mapping[str, Any], lang: Lang) -> list[str]:
-    """Return the measures as sentences."""
-    said = [
-        say("extract.risk_persons", lang, persons=risk["persons"], left_out=risk["persons_left_out"]),
-        say("extract.risk_k", lang, k=risk["k"], unique=risk["unique"], small=risk["in_small_groups"]),
+def _counted(groups: Groups) -> dict[str, int]:
+    return {"k": groups.k, "unique": groups.unique, "in_small_groups": groups.small}
+
+
+def _sum(marks: _Marks) -> int:
+    return int(np.count_nonzero(marks))
+
+
+# -- what may be known
+
+
+def _given(quasi: QuasiIdentifier, tables: Tables) -> bool:
+    return quasi.table in tables and (quasi.kind == "event" or quasi.column in tables[quasi.table].columns)
+
+
+def _known(quasi: QuasiIdentifier, rows: pl.DataFrame, ids: npt.NDArray[np.int64]) -> pl.Series:
+    """Return one value a person, in the order of `ids`: no value where the person has no row."""
+    column = pl.col(quasi.column) if quasi.column in rows.columns else pl.lit(1)
+    values = column.min()
+    if quasi.kind == "set":  # equal sets have equal sums of hashes; 64 bits tell some millions of sets apart
+        rows, values = rows.select("person_id", quasi.column).unique(), column.hash(1).sum()
+    one = rows.group_by("person_id").agg(value=values)
+    return pl.DataFrame({"person_id": ids}).join(one, on="person_id", how="left", maintain_order="left")["value"]
+
+
+# -- what a person lived through
+
+
+_NO_PAIRS = pl.DataFrame(schema={"person": pl.UInt32, "item": pl.Int64})
+
+
+def _numbered(tables: Tables, ids: npt.NDArray[np.int64]) -> dict[str, pl.DataFrame]:
+    """Return the tables of persons with a column `person`, the person's place in `ids`."""
+    return {
+        name: rows.with_columns(pl.Series("person", _places(rows["person_id"].to_numpy(), ids), pl.UInt32))
+        for name, rows in tables.items()
+        if "person_id" in rows.columns and name != "cohort"
+    }
+
+
+def _places(values: npt.NDArray[np.int64], ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Look up each run of equal ids once: rows are sorted by person."""
+    if not values.size:
+        return np.empty(0, dtype=np.int64)
+    starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
+    return np.repeat(np.searchsorted(ids, values[starts]), np.diff(np.append(starts, values.size)))
+
+
+def _days(persons: Tables) -> pl.DataFrame:
+    """Return the distinct days of each person on which anything starts, sorted."""
+    dated = [rows for rows in persons.values() if "start_day" in rows.columns]
+    days = [anonymity.distinct(_from_zero(rows), "start_day") for rows in dated]
+    return pl.concat([_NO_PAIRS, *days]).unique().sort("person", "item").rename({"item": "day"})
+
+
+def _from_zero(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select("person", pl.col("start_day") + _EARLIEST)
+
+
+_EARLIEST = 2**18
+"""Days before the index are shifted by 700 years, so that none is negative: an interval stays what it is."""
+
+
+def _main(table: str, rows: pl.DataFrame) -> str | None:
+    """Return the concept that says what an event was; None for a table without events."""
+    kinds = deliverable().get(table, {}) if "start_day" in rows.columns else {}
+    return next((column for column, kind in kinds.items() if kind == "concept" and column in rows.columns), None)
+
+
+def _main_concepts(table: str, rows: pl.DataFrame) -> pl.DataFrame:
+    return anonymity.distinct(rows, _main(table, rows) or "")
+
+
+def _all_concepts(persons: Tables, pairs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Return the distinct persons and concepts of all columns of concepts; 0 (no concept) is none."""
+    others = [
+        anonymity.distinct(rows, column)
+        for table, rows in persons.items()
+        for column, kind in deliverable().get(table, {}).items()
+        if kind in {"concept", "source_concept"} and column in rows.columns and column != _main(table, rows)
     ]
-    return said + [
-        say("extract.risk_concepts", lang, table=table, unique=count, persons=risk["persons"])
-        for table, count in risk["unique_by_concepts"].items()
-    ]
+    return pl.concat([_NO_PAIRS, *pairs.values(), *others]).filter(pl.col("item") != 0).unique()
 
 
-def _quasi(person: pl.DataFrame | None) -> list[str]:
-    return [] if person is None else [name for name in ("age_at_index", "gender_concept_id") if name in person.columns]
+# -- what a group gives away
 
 
-def _group_sizes(tables: Mapping[str, pl.DataFrame]) -> pl.Series:
-    """Return the number of persons of each group; all persons are one group where no quasi-identifier is delivered."""
-    person = tables.get("person")
-    names = _quasi(person)
-    if person is None or not names:
-        count = tables["cohort"].height
-        return pl.Series([count] if count else [], dtype=pl.UInt32)
-    bands = person.with_columns(pl.col("age_at_index") // BAND) if "age_at_index" in names else person
-    return bands.group_by(names).len().get_column("len")
+def _attributes(persons: Tables, classes: Mapping[str, pl.Series], count: int) -> dict[str, _Marks]:
+    """Return who has each outcome, and who has a concept of each sensitive class that is delivered."""
+    outcome = persons["outcome"]
+    found = {
+        f"outcome:{name}": _marked(outcome.filter(pl.col("outcome") == name), count)
+        for name in outcome["outcome"].unique().sort()
+    }
+    for code, concepts in sorted(classes.items()):
+        who = np.zeros(count, dtype=np.bool_)
+        for table, rows in persons.items():
+            columns = [name for name in deliverable().get(table, {}) if name.endswith("_concept_id")]
+            hits = [pl.col(name).is_in(concepts.implode()) for name in columns if name in rows.columns]
+            who |= _marked(rows.filter(pl.any_horizontal(hits)), count) if hits else who
+        found[f"class:{code}"] = who
+    return found
 
 
-def _unique_sets(frame: pl.DataFrame) -> int | None:
-    """Return how many persons have a set of main concepts that nobody else has; None where a table has no concepts."""
-    concept = next((n for n in frame.columns if n.endswith("_concept_id")), None)
-    if concept is None or "start_day" not in frame.columns:
-        return None
-    sets = frame.group_by("person_id").agg(pl.col(concept).unique().sort())
-    return sets.group_by(concept).len().filter(pl.col("len") == 1).height
+def _marked(rows: pl.DataFrame, count: int) -> _Marks:
+    marks = np.zeros(count, dtype=np.bool_)
+    marks[rows["person"].to_numpy()] = True
+    return marks
+
+
+def _told(coded: Coded, names: list[str], attribute: str, who: _Marks) -> tuple[dict[str, Any], _Marks]:
+    told = coded.diversity(names, pl.Series(who))
+    document = {
+        "attribute": attribute,
+        "with": _sum(who),
+        "l": told.l,
+        "entropy_l": told.entropy_l,
+        "t": told.t,
+        "inferred": _sum(told.inferred),
+        "inferred_with": _sum(told.inferred & who),
+    }
+    return document, told.inferred
