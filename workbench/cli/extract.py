@@ -24,7 +24,8 @@ from workbench.cli.common import (
     tell,
     words,
 )
-from workbench.services import extracts, requests
+from workbench.extracts.risk_words import sentences
+from workbench.services import extracts, requests, risk
 from workbench.services.extracts import ExtractView
 from workbench.services.requests import Decision, RequestView
 
@@ -49,6 +50,7 @@ def review(ref: Request, home: Home = None, as_name: As = None, as_json: Json = 
     """Show what is requested, what the protocol approves and what would be delivered, side by side."""
     with opened(home, as_name) as (wb, actor):
         view = requests.show_request(wb, actor, ref)
+        told = risk.risk_of(wb, actor, view, language())
     _told(view, as_json)
     if not as_json:
         for cohort in (view.cohort, *view.outcomes):
@@ -61,6 +63,7 @@ def review(ref: Request, home: Home = None, as_name: As = None, as_json: Json = 
             for name, c in view.columns.items()
         ]
         table([words(name) for name in ("table", "requested", "approved", "delivered")], rows)
+        _risk(told)
 
 
 @app.command("approve")
@@ -102,6 +105,16 @@ def run(ref: Request, home: Home = None, as_name: As = None, as_json: Json = Fal
     _shown(view, as_json)
 
 
+@app.command("show")
+def show(
+    ref: Annotated[str, typer.Argument(help="An extract's id or digest.")],
+    home: Home = None, as_name: As = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Show an extract: its tables, and its risk in plain words; no row."""
+    with opened(home, as_name) as (wb, actor):
+        _shown(extracts.show_extract(wb, actor, ref), as_json)
+
+
 @app.command("revoke")
 def revoke(
     ref: Annotated[str, typer.Argument(help="An extract's id or digest.")],
@@ -132,6 +145,13 @@ def _shown(view: ExtractView, as_json: bool) -> None:
     give(as_json, asdict(view), words("extract", id=view.id, state=state(view.state), digest=view.digest))
     if not as_json:
         table((words("table"), words("rows")), [(t["name"], number(t["rows"])) for t in view.manifest["tables"]])
+        _risk(sentences(view.manifest["risk"], language()))
+
+
+def _risk(said: list[str]) -> None:
+    tell(words("risk"))
+    for sentence in said:
+        tell(f"- {sentence}")
 
 
 def register(root: typer.Typer) -> None:

@@ -43,7 +43,10 @@ def sentences(risk: Mapping[str, Any], lang: Lang, table: Named = str) -> list[s
     ]
     if not measured(risk):
         return [*said, say("extract.risk_older", lang)]
-    said += [gauge_sentence(risk, gauge, lang) for gauge in GAUGES]
+    said += [
+        say("extract.risk_gauge", lang, name=gauge_name(gauge, lang), said=gauge_sentence(risk, gauge, lang))
+        for gauge in GAUGES
+    ]
     said += [_known(risk, lang), *_worst(risk, lang), *_costs(risk, lang), _intervals(risk, lang)]
     said += [
         say("extract.risk_concepts", lang, table=table(name), unique=number(count), persons=number(risk["persons"]))
@@ -59,8 +62,13 @@ def sentences(risk: Mapping[str, Any], lang: Lang, table: Named = str) -> list[s
     return said + [_attribute(entry, lang) for entry in risk["diversity"]]
 
 
+def gauge_name(gauge: str, lang: Lang) -> str:
+    """Return one of the three questions in a word."""
+    return say(f"extract.gauge_{gauge}", lang)
+
+
 def gauge_sentence(risk: Mapping[str, Any], gauge: str, lang: Lang) -> str:
-    """Return one of the three questions with its number of persons."""
+    """Return what one of the three questions comes to, with its number of persons."""
     persons = risk["gauges"][gauge]
     if persons is None:
         return say("extract.risk_no_inference", lang)

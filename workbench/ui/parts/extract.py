@@ -6,13 +6,11 @@ from typing import Any
 
 import streamlit as st
 
-from workbench.extracts.risk import sentences
 from workbench.governance.actors import Actor
 from workbench.governance.policy import can
 from workbench.services.extracts import ExtractView
 from workbench.ui.parts.markup import (
     Html,
-    bullets,
     digest,
     facts,
     figures,
@@ -24,6 +22,7 @@ from workbench.ui.parts.markup import (
     tag,
     whole_digest,
 )
+from workbench.ui.parts.risk import draw_risk
 from workbench.ui.parts.sides import columns_delivered
 from workbench.ui.parts.why import why_person
 from workbench.ui.parts.words import day, moment, named, number, period, person, rule_name, state_badge
@@ -42,7 +41,8 @@ def draw_extract(actor: Actor, view: ExtractView) -> None:
         (t("extract_tables"), number(len(manifest["tables"]))),
         (t("extract_rows"), number(rows)),
     ]
-    show(figures(numbers), heading(t("risk_heading")), bullets(_risk(manifest["risk"])))
+    show(figures(numbers), heading(t("risk_heading")))
+    draw_risk(manifest["risk"])
     show(heading(t("columns_heading")), columns_delivered(manifest["columns"]))
     show(heading(t("transforms_heading")), _transforms(manifest))
     with st.expander(t("dictionary_heading")):
@@ -53,12 +53,6 @@ def draw_extract(actor: Actor, view: ExtractView) -> None:
         with st.expander(t("why_heading")):
             why_person(actor, view)
     show(heading(t("provenance")), _provenance(view))
-
-
-def _risk(risk: dict[str, Any]) -> list[str]:
-    """Return the measured risk as sentences, numbers and tables written as this page writes them."""
-    alone = {named("table", name): number(count) for name, count in risk["unique_by_concepts"].items() if count}
-    return sentences({**risk, "persons": number(risk["persons"]), "unique_by_concepts": alone}, lang())
 
 
 def _transforms(manifest: dict[str, Any]) -> Html:

@@ -1,35 +1,113 @@
-"""What a request would let somebody learn about a person, in plain words, before anything is made."""
+"""The measured risk of an extract: three gauges, the columns that cost, the histories, and all of it in sentences."""
 
 from __future__ import annotations
 
-from workbench.governance.deliverable import deliverable
-from workbench.services.requests import RequestView
-from workbench.ui.parts.words import named, shown
-from workbench.ui.state import t
+from collections.abc import Mapping
+from typing import Any
 
-QUASI = ("age_at_index", "gender_concept_id", "race_concept_id", "ethnicity_concept_id")
-"""Columns of a person that somebody outside may know too."""
+import streamlit as st
 
+from workbench.extracts.risk_words import (
+    GAUGES,
+    attribute_name,
+    column_names,
+    gauge_name,
+    gauge_sentence,
+    measured,
+    sentences,
+    share,
+)
+from workbench.ui.parts.markup import Html, bullets, heading, join, paragraph, show, table, tag
+from workbench.ui.parts.words import decimal, named, number
+from workbench.ui.state import lang, t
 
-def before_delivery(view: RequestView) -> list[str]:
-    """Return sentences on a request's risk: how many persons, what singles them out, what does not leave."""
-    delivered = {table: columns.delivered for table, columns in view.columns.items()}
-    quasi = [column for column in QUASI if column in delivered.get("person", ())]
-    histories = [table for table, columns in delivered.items() if table != "person" and _has(table, columns, "concept")]
-    said = [t("risk_persons", persons=shown(view.cohort.persons))]
-    if quasi:
-        said.append(t("risk_quasi", columns=", ".join(named("column", column) for column in quasi)))
-    if histories:
-        said.append(t("risk_histories", tables=", ".join(named("table", table) for table in histories)))
-    said.append(t("risk_dates"))
-    links = [table for table, columns in delivered.items() if _has(table, columns, "key.")]
-    if links:
-        said.append(t("risk_links", tables=", ".join(named("table", table) for table in links)))
-    destinations = view.protocol["destinations"]
-    said.append(t("risk_destinations", places=", ".join(destinations)) if destinations else t("risk_stays"))
-    return said
+Risk = Mapping[str, Any]
 
 
-def _has(table: str, columns: tuple[str, ...], kind: str) -> bool:
-    kinds = deliverable().get(table, {})
-    return any(kinds.get(column, "").startswith(kind) for column in columns)
+def draw_risk(risk: Risk) -> None:
+    """Draw the risk report: the gauges first, then what makes them, the measures of specialists folded away."""
+    if not measured(risk):
+        show(bullets(sentences(risk, lang())))
+        return
+    show(gauges(risk))
+    show(heading(t("risk_known_heading"), 3), columns(risk))
+    show(heading(t("risk_history_heading"), 3), histories(risk))
+    with st.expander(t("risk_sentences_heading")):
+        show(bullets(sentences(risk, lang(), lambda name: named("table", name))))
+    if risk["diversity"]:
+        with st.expander(t("risk_detail_heading")):
+            show(detail(risk), paragraph(t("risk_detail_read"), "wb-quiet"))
+
+
+def gauges(risk: Risk) -> Html:
+    """Return the three questions, each with its bar over all persons and its sentence."""
+    rows = [
+        tag("div", join([
+            tag("span", tag("strong", gauge_name(name, lang()))), _bar(risk["gauges"][name], risk["persons"]),
+            tag("p", gauge_sentence(risk, name, lang())),
+        ]), "wb-gauge")
+        for name in GAUGES
+    ]  # fmt: skip
+    return tag("div", join(rows), "wb-gauges")
+
+
+def columns(risk: Risk) -> Html:
+    """Return what people close may know: the worst column, pair and three, and what each column costs."""
+    persons = risk["persons"]
+    if not risk["quasi_identifiers"]:
+        return paragraph(t("risk_no_columns"), "wb-quiet")
+    every = {"columns": [entry["name"] for entry in risk["quasi_identifiers"]], **_whole(risk)}
+    known = [entry for entry in risk["worst"] if len(entry["columns"]) < len(every["columns"])]
+    worst = [
+        (t(f"worst_{len(entry['columns'])}" if entry is not every else "worst_all"),
+         column_names(entry["columns"], lang()), number(entry["k"]), _bar(entry["unique"], persons),
+         _bar(entry["in_small_groups"], persons))
+        for entry in (*known, every)
+    ]  # fmt: skip
+    costs = sorted(risk["quasi_identifiers"], key=lambda entry: -entry["cost"])
+    dear = [(column_names([entry["name"]], lang()), _bar(entry["cost"], persons)) for entry in costs]
+    headings = [t("worst"), t("columns"), t("risk_smallest"), t("risk_alone"), t("risk_small")]
+    tables = [table(headings, worst, t("worst_caption"), {2}, "wb-risk")]
+    if len(costs) > 1:
+        tables.append(table([t("column"), t("cost")], dear, t("cost_caption"), css="wb-risk"))
+    return join(tables)
+
+
+def histories(risk: Risk) -> Html:
+    """Return how many are alone with what they lived through: intervals, sets of concepts, rare concepts."""
+    persons = risk["persons"]
+    rows = [(t(f"intervals_{entry['length']}"), _bar(entry["any"], persons)) for entry in risk["intervals"]]
+    rows += [
+        (t("concepts_of", table=named("table", name)), _bar(count, persons))
+        for name, count in risk["unique_by_concepts"].items()
+    ]
+    rows.append((t("concepts_of_all"), _bar(risk["unique_by_all_concepts"], persons)))
+    rare = risk["rare_concepts"]
+    rows.append((t("concepts_rare", count=number(rare["concepts"])), _bar(rare["persons"], persons)))
+    return table([t("risk_knows"), t("risk_alone")], rows, t("risk_history_caption"), css="wb-risk")
+
+
+def detail(risk: Risk) -> Html:
+    """Return l-diversity and t-closeness of each outcome and sensitive class."""
+    rows = [
+        (attribute_name(entry["attribute"], lang()), number(entry["with"]), number(entry["inferred"]),
+         number(entry["inferred_with"]), number(entry["l"]), decimal(entry["entropy_l"]), decimal(entry["t"]))
+        for entry in risk["diversity"]
+    ]  # fmt: skip
+    headings = [t("attribute"), t("attribute_with"), t("attribute_inferred"), t("attribute_inferred_with"), "l",
+                t("entropy_l"), "t"]  # fmt: skip
+    return table(headings, rows, t("risk_detail_caption"), {1, 2, 3, 4, 5, 6})
+
+
+def _whole(risk: Risk) -> dict[str, int]:
+    return {name: risk[name] for name in ("k", "unique", "in_small_groups")}
+
+
+def _bar(persons: int | None, of: int) -> Html:
+    """Return a number of persons as a bar over all of them; a number above 0 is always to be seen."""
+    if persons is None:
+        return tag("span", t("not_measured"), "wb-quiet")
+    width = max(1, round(100 * persons / of)) if persons else 0
+    bar = tag("span", "", "wb-bar", style=f"width:{width}%")
+    said = tag("span", t("risk_bar", persons=number(persons), share=share(persons, of, lang())))
+    return tag("span", join([tag("span", bar, "wb-barred", aria_hidden="true"), said]), "wb-measure wb-persons")

@@ -10,13 +10,13 @@ from workbench.governance.actors import Actor
 from workbench.governance.legal_bases import field_label, legal_basis
 from workbench.governance.policy import can_review
 from workbench.kernel.errors import Refused, UserError
-from workbench.services import requests, studies
+from workbench.services import requests, risk, studies
 from workbench.services.requests import Decision, RequestView
 from workbench.services.studies import StudyView
 from workbench.ui.parts.errors import panel
 from workbench.ui.parts.listing import Entry, chooser
 from workbench.ui.parts.markup import Html, bullets, facts, heading, join, paragraph, show, table, tag, whole_digest
-from workbench.ui.parts.risk import before_delivery
+from workbench.ui.parts.risk import draw_risk
 from workbench.ui.parts.shell import my_studies
 from workbench.ui.parts.sides import columns_asked, request_facts, steps
 from workbench.ui.parts.words import moment, named, number, period, person, role_name, state_badge
@@ -76,7 +76,12 @@ def _request(actor: Actor, view: RequestView) -> None:
     st.subheader(t("request_heading", request=view.id), anchor=False)
     show(steps(view.state), request_facts(view))
     show(heading(t("columns_heading")), columns_asked(view.columns))
-    show(heading(t("risk_heading")), bullets(before_delivery(view)))
+    show(heading(t("risk_heading")))
+    extract = risk.made_from(workbench(), actor, view)
+    if extract:
+        draw_risk(extract.manifest["risk"])
+    else:
+        show(bullets(risk.before_delivery(view, lang(), lambda name: named("table", name))))
     if view.approval is not None:
         body = view.approval.body
         said = t(
