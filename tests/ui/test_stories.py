@@ -10,6 +10,9 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.ui.served import OFFICER, RESEARCHER, SCIENTIST, Visit
+from workbench.kernel.settings import load_settings
+from workbench.services import people, requests
+from workbench.services.context import open_workbench
 
 pytestmark = pytest.mark.browser
 
@@ -121,12 +124,36 @@ def _reads_the_log(visit: Visit) -> None:
     assert head["seq"] > 30
 
 
+def _reads_the_risk(visit: Visit) -> None:
+    """The three gauges, what is known by columns and by history, and all of it in sentences."""
+    for gauge in ("Individualisation", "Corrélation", "Inférence"):
+        expect(visit.page.locator(".wb-gauge", has_text=gauge).locator(".wb-persons")).to_contain_text("%")
+    expect(visit.page.get_by_role("table", name=re.compile("Ce que coûte chaque colonne"))).to_contain_text("l’âge")
+    history = visit.page.get_by_role("table", name=re.compile("cela seul suffirait"))
+    expect(history.get_by_role("row").filter(has_text="jusqu’à trois intervalles")).to_be_visible()
+    visit.page.get_by_text("Tout le risque, en phrases").click()
+    expect(visit.page.get_by_text("personnes qui en ont au moins un")).to_be_visible()
+
+
+def test_officer_reads_the_measured_risk_of_a_request_that_ran(visit: Visit) -> None:
+    visit.sign_in(OFFICER)
+    wb = open_workbench(load_settings(visit.app.home, {}))
+    try:
+        officer = people.actor_named(wb, "ethics")
+        done = next(view.id for view in requests.list_requests(wb, officer) if view.state == "run")
+    finally:
+        wb.close()
+    visit.open(f"/examen?id={done}")
+    _reads_the_risk(visit)
+
+
 def test_scientist_sees_extract_models_card_and_thread(visit: Visit) -> None:
     visit.sign_in(SCIENTIST)
     visit.go("Demandes et extraits")
     visit.page.get_by_role("link", name="nsaid_new_users").first.click()
     expect(visit.page.get_by_role("heading", name=re.compile("Extrait ext-"))).to_be_visible()
     expect(visit.page.get_by_role("button", name="Produire l’extrait")).to_have_count(0)
+    _reads_the_risk(visit)
     visit.shot("extrait")
     visit.go("Modèles")
     expect(visit.page.get_by_role("img", name=re.compile("AUROC de chaque modèle"))).to_be_visible()

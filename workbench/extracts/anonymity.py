@@ -190,18 +190,8 @@ def distinct(frame: pl.DataFrame, column: str) -> pl.DataFrame:
     return packed.select(person=(pl.col("both") // 2**31).cast(pl.UInt32), item=pl.col("both") % 2**31)
 
 
-@dataclass(frozen=True)
-class Runs:
-    """Persons who are alone with intervals that they lived through (`first`: their first ones, `any`: some in a row),
-    as marks, one a person.
-    """
-
-    first: npt.NDArray[np.bool_]
-    any: npt.NDArray[np.bool_]
-
-
-def unique_runs(days: pl.DataFrame, length: int, persons: int) -> Runs:
-    """Return who is alone with its first `length` intervals (1 to 3), and who with some `length` intervals in a row.
+def unique_runs(days: pl.DataFrame, length: int, persons: int) -> npt.NDArray[np.bool_]:
+    """Return who has some `length` intervals (1 to 3) in a row that nobody else has anywhere.
 
     `days` has distinct rows `person` (0 … persons - 1), `day`, sorted by both; an interval lies between two days that
     follow each other. Whoever has fewer intervals is not alone with them: there is nothing to know.
@@ -209,12 +199,9 @@ def unique_runs(days: pl.DataFrame, length: int, persons: int) -> Runs:
     day, person = pl.col("day").cast(pl.Int64), pl.col("person")
     # 20 bits an interval (2,800 years): three of them are one number
     gaps = [(day.shift(-place - 1) - day.shift(-place)) * 2 ** (20 * place) for place in range(length)]
-    runs = days.select(
-        "person", run=pl.sum_horizontal(gaps), whole=person.shift(-length) == person, opens=person != person.shift(1)
-    ).filter("whole")
-    first = runs.filter(pl.col("opens").fill_null(True)).filter(pl.col("run").is_unique())
+    runs = days.select("person", run=pl.sum_horizontal(gaps), whole=person.shift(-length) == person).filter("whole")
     owners = runs.group_by("run").agg(one=person.min(), other=person.max()).filter(pl.col("one") == pl.col("other"))
-    return Runs(_marks(first["person"], persons), _marks(owners["one"], persons))
+    return _marks(owners["one"], persons)
 
 
 def unique_sets(pairs: pl.DataFrame, persons: int) -> npt.NDArray[np.bool_]:

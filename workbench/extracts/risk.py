@@ -43,7 +43,9 @@ def measure(tables: Tables, left_out: int, classes: Mapping[str, pl.Series]) -> 
     persons = _numbered(tables, ids)
     pairs = {table: _main_concepts(table, rows) for table, rows in persons.items() if _main(table, rows)}
     every = pl.concat([_NO_PAIRS, *pairs.values()]).unique()
-    runs = {length: anonymity.unique_runs(_days(persons), length, ids.size) for length in INTERVALS}
+    days = _days(persons)
+    runs = [anonymity.unique_runs(days, length, ids.size) for length in INTERVALS]
+    known_runs = np.logical_or.accumulate(runs)  # who knows three intervals in a row knows two
     sets = anonymity.unique_sets(every, ids.size)
     rare, carriers = anonymity.rare(_all_concepts(persons, pairs), SMALL, ids.size)
     told = [_told(coded, names, attribute, who) for attribute, who in _attributes(persons, classes, ids.size).items()]
@@ -56,7 +58,7 @@ def measure(tables: Tables, left_out: int, classes: Mapping[str, pl.Series]) -> 
             for quasi in known
         ],
         "worst": [{"columns": list(worst.columns), **_counted(worst.groups)} for worst in coded.worst(WORST)],
-        "intervals": [{"length": n, "first": _sum(run.first), "any": _sum(run.any)} for n, run in runs.items()],
+        "intervals": [{"length": n, "persons": _sum(run)} for n, run in zip(INTERVALS, known_runs, strict=True)],
         "unique_by_concepts": {
             table: _sum(anonymity.unique_sets(rows, ids.size)) for table, rows in sorted(pairs.items())
         },
@@ -65,7 +67,7 @@ def measure(tables: Tables, left_out: int, classes: Mapping[str, pl.Series]) -> 
         "diversity": [document for document, _ in told],
         "gauges": {
             "singling_out": whole.unique,
-            "linkability": _sum(sets | runs[INTERVALS[-1]].any),
+            "linkability": _sum(sets | known_runs[-1]),
             "inference": _sum(np.any([marks for _, marks in told], axis=0)) if told else None,
         },
     }

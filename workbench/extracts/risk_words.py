@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from workbench.governance.sensitive import sensitive_classes
 from workbench.kernel.text import Lang, say
@@ -77,10 +77,14 @@ def gauge_sentence(risk: Mapping[str, Any], gauge: str, lang: Lang) -> str:
     return say(f"extract.risk_{gauge}", lang, **facts)
 
 
-def column_names(names: Sequence[str], lang: Lang) -> str:
+def column_names(names: Sequence[str], lang: Lang, between: Literal["and", "or"] = "and") -> str:
     """Return columns that may be known, joined as people join words."""
     words = [say(f"extract.known_{name}", lang) for name in names]
-    return words[0] if len(words) == 1 else say("extract.risk_and", lang, first=", ".join(words[:-1]), last=words[-1])
+    return (
+        words[0]
+        if len(words) == 1
+        else say(f"extract.risk_{between}", lang, first=", ".join(words[:-1]), last=words[-1])
+    )
 
 
 def attribute_name(attribute: str, lang: Lang) -> str:
@@ -120,19 +124,19 @@ def _costs(risk: Mapping[str, Any], lang: Lang) -> list[str]:
     costs = {entry["name"]: entry["cost"] for entry in risk["quasi_identifiers"]}
     if not risk["unique"] or not costs:
         return []
-    dearest = max(costs, key=costs.__getitem__)
-    if not costs[dearest]:
+    most = max(costs.values())
+    if not most:
         return [say("extract.risk_no_cost", lang)]
-    number = _numbers(lang)
-    facts = {"column": column_names([dearest], lang), "cost": number(costs[dearest]), "unique": number(risk["unique"])}
+    number, dearest = _numbers(lang), [name for name, cost in costs.items() if cost == most]
+    facts = {
+        "column": column_names(dearest, lang, "or"), "cost": number(most), "unique": number(risk["unique"]),
+    }  # fmt: skip
     return [say("extract.risk_cost", lang, **facts)]
 
 
 def _intervals(risk: Mapping[str, Any], lang: Lang) -> str:
     number = _numbers(lang)
-    facts = {
-        f"{kind}_{entry['length']}": number(entry[kind]) for entry in risk["intervals"] for kind in ("first", "any")
-    }
+    facts = {f"any_{entry['length']}": number(entry["persons"]) for entry in risk["intervals"]}
     return say("extract.risk_intervals", lang, **facts)
 
 

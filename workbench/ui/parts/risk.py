@@ -67,7 +67,7 @@ def columns(risk: Risk) -> Html:
     costs = sorted(risk["quasi_identifiers"], key=lambda entry: -entry["cost"])
     dear = [(column_names([entry["name"]], lang()), _bar(entry["cost"], persons)) for entry in costs]
     headings = [t("worst"), t("columns"), t("risk_smallest"), t("risk_alone"), t("risk_small")]
-    tables = [table(headings, worst, t("worst_caption"), {2}, "wb-risk")]
+    tables = [table(headings, worst, t("worst_caption"), {2}, "wb-worst")]
     if len(costs) > 1:
         tables.append(table([t("column"), t("cost")], dear, t("cost_caption"), css="wb-risk"))
     return join(tables)
@@ -76,7 +76,7 @@ def columns(risk: Risk) -> Html:
 def histories(risk: Risk) -> Html:
     """Return how many are alone with what they lived through: intervals, sets of concepts, rare concepts."""
     persons = risk["persons"]
-    rows = [(t(f"intervals_{entry['length']}"), _bar(entry["any"], persons)) for entry in risk["intervals"]]
+    rows = [(t(f"intervals_{entry['length']}"), _bar(entry["persons"], persons)) for entry in risk["intervals"]]
     rows += [
         (t("concepts_of", table=named("table", name)), _bar(count, persons))
         for name, count in risk["unique_by_concepts"].items()
