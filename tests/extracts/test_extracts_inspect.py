@@ -85,12 +85,12 @@ def test_a_clean_package_has_no_finding(clean: Path, known: Truth) -> None:
 
 
 def _real_ids(frame: pl.DataFrame, known: Truth) -> pl.DataFrame:
-    return frame.with_columns(person_id=pl.Series(sorted(known.person_ids)[: frame.height]))
+    return frame.with_columns(person_id=pl.Series(known.person_ids[: frame.height]))
 
 
 def _one_real_id(frame: pl.DataFrame, known: Truth) -> pl.DataFrame:
     links = frame["visit_occurrence_id"].to_list()
-    return frame.with_columns(visit_occurrence_id=pl.Series([min(known.person_ids), *links[1:]], dtype=pl.Int64))
+    return frame.with_columns(visit_occurrence_id=pl.Series([int(known.person_ids.min()), *links[1:]], dtype=pl.Int64))
 
 
 PLANTED: list[tuple[str, str, Change]] = [
@@ -103,6 +103,8 @@ PLANTED: list[tuple[str, str, Change]] = [
     ("real_id", "person", _real_ids),
     ("real_id", "measurement", _one_real_id),
     ("not_in_cohort", "person", lambda frame, _: frame.with_columns(pl.col("person_id") + 1)),
+    ("not_in_cohort", "person", lambda frame, _: frame.with_columns(person_id=pl.lit(None, pl.Int64))),
+    ("text", "person", lambda frame, _: frame.with_columns(pl.col("person_id").cast(pl.String))),
     ("duplicate_person", "person", lambda frame, _: pl.concat([frame, frame]).sort("person_id")),
     ("order", "person", lambda frame, _: frame.reverse()),
     ("outside_period", "condition_occurrence", lambda frame, _: frame.with_columns(pl.col("start_day") - 1)),
@@ -118,7 +120,7 @@ def test_a_planted_leak_is_found(folder: Path, known: Truth, code: str, table: s
 
 
 def test_one_person_observed_until_the_cut_off_is_recovered_and_found(folder: Path, known: Truth) -> None:
-    uncut = max((known.cut_off - day).days for day in known.index.values())
+    uncut = (known.cut_off - known.index.min().item()).days
     plant(folder, "cohort", lambda frame, _: frame.with_columns(observation_end_day=pl.lit(uncut, pl.Int32)), known)
     assert inspected(folder, known) == {"offset"}
 

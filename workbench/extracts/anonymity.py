@@ -181,13 +181,23 @@ def _sizes(combined: _Ints, top: int, rows: int) -> _Ints:
 
 def distinct(frame: pl.DataFrame, column: str) -> pl.DataFrame:
     """Return the distinct rows `person`, `item` (64-bit) of a frame with `person` (from 0, 32-bit) and a column."""
-    items = frame.select("person", item=pl.col(column).cast(pl.Int64)).drop_nulls()
-    low, high = (items["item"].min() or 0), (items["item"].max() or 0)
-    if low < 0 or high >= 2**31:  # type: ignore[operator]
-        return items.unique()
-    # One number is told from another in half the time of a row of two.
-    packed = items.select((pl.col("person").cast(pl.Int64) * 2**31 + pl.col("item")).unique().alias("both"))
-    return packed.select(person=(pl.col("both") // 2**31).cast(pl.UInt32), item=pl.col("both") % 2**31)
+    return merged([frame.select("person", item=pl.col(column).cast(pl.Int64)).drop_nulls()])
+
+
+def merged(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Return the distinct rows `person`, `item` of several frames, sorted by both."""
+    rows = pl.concat([pl.DataFrame(schema={"person": pl.UInt32, "item": pl.Int64}), *frames])
+    if not rows["item"].is_between(-_HALF, _HALF - 1).all():
+        return rows.unique().sort("person", "item")
+    # As one number: sorting numbers takes a third of telling rows of two apart.
+    packed = np.sort(
+        rows.select(pl.col("person").cast(pl.Int64) * 2**32 + (pl.col("item") + _HALF)).to_series().to_numpy()
+    )
+    packed = packed[np.flatnonzero(np.diff(packed, prepend=-1))]
+    return pl.DataFrame({"person": (packed >> 32).astype(np.uint32), "item": (packed & (2**32 - 1)) - _HALF})
+
+
+_HALF = 2**31
 
 
 def unique_runs(days: pl.DataFrame, length: int, persons: int) -> npt.NDArray[np.bool_]:

@@ -34,7 +34,7 @@ def measure(tables: Tables, left_out: int, classes: Mapping[str, pl.Series]) -> 
     `tables` are the delivered ones; `left_out` are persons of the cohort that the cuts of the observation left out;
     `classes` maps the sensitive classes that the protocol names to their concept ids.
     """
-    ids = np.unique(tables["cohort"].get_column("person_id").to_numpy())
+    ids = np.sort(tables["cohort"].get_column("person_id").to_numpy())
     known = {quasi: _known(quasi, tables[quasi.table], ids) for quasi in quasi_identifiers() if _given(quasi, tables)}
     names = [quasi.name for quasi in known]
     frame = pl.DataFrame([values.alias(quasi.name) for quasi, values in known.items()])
@@ -42,7 +42,7 @@ def measure(tables: Tables, left_out: int, classes: Mapping[str, pl.Series]) -> 
     whole, costs = coded.groups(names), coded.costs()
     persons = _numbered(tables, ids)
     pairs = {table: _main_concepts(table, rows) for table, rows in persons.items() if _main(table, rows)}
-    every = pl.concat([_NO_PAIRS, *pairs.values()]).unique()
+    every = anonymity.merged(list(pairs.values()))
     days = _days(persons)
     runs = [anonymity.unique_runs(days, length, ids.size) for length in INTERVALS]
     known_runs = np.logical_or.accumulate(runs)  # who knows three intervals in a row knows two
@@ -101,9 +101,6 @@ def _known(quasi: QuasiIdentifier, rows: pl.DataFrame, ids: npt.NDArray[np.int64
 # -- what a person lived through
 
 
-_NO_PAIRS = pl.DataFrame(schema={"person": pl.UInt32, "item": pl.Int64})
-
-
 def _numbered(tables: Tables, ids: npt.NDArray[np.int64]) -> dict[str, pl.DataFrame]:
     """Return the tables of persons with a column `person`, the person's place in `ids`."""
     return {
@@ -124,16 +121,8 @@ def _places(values: npt.NDArray[np.int64], ids: npt.NDArray[np.int64]) -> npt.ND
 def _days(persons: Tables) -> pl.DataFrame:
     """Return the distinct days of each person on which anything starts, sorted."""
     dated = [rows for rows in persons.values() if "start_day" in rows.columns]
-    days = [anonymity.distinct(_from_zero(rows), "start_day") for rows in dated]
-    return pl.concat([_NO_PAIRS, *days]).unique().sort("person", "item").rename({"item": "day"})
-
-
-def _from_zero(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.select("person", pl.col("start_day") + _EARLIEST)
-
-
-_EARLIEST = 2**18
-"""Days before the index are shifted by 700 years, so that none is negative: an interval stays what it is."""
+    days = [rows.select("person", item=pl.col("start_day").cast(pl.Int64)).drop_nulls() for rows in dated]
+    return anonymity.merged(days).rename({"item": "day"})
 
 
 def _main(table: str, rows: pl.DataFrame) -> str | None:
@@ -154,7 +143,7 @@ def _all_concepts(persons: Tables, pairs: Mapping[str, pl.DataFrame]) -> pl.Data
         for column, kind in deliverable().get(table, {}).items()
         if kind in {"concept", "source_concept"} and column in rows.columns and column != _main(table, rows)
     ]
-    return pl.concat([_NO_PAIRS, *pairs.values(), *others]).filter(pl.col("item") != 0).unique()
+    return anonymity.merged([*pairs.values(), *others]).filter(pl.col("item") != 0)
 
 
 # -- what a group gives away

@@ -35,7 +35,9 @@ def pseudonymize(secret: bytes, purpose: Purpose, ids: npt.ArrayLike, bits: int 
     differ: the same ids give the same result in any order. About 2 µs of CPU per distinct id.
     """
     key = derive(secret, purpose)
-    distinct: _Ints = np.unique(np.asarray(ids, dtype=np.int64))
+    # np.unique goes through a hash table, which takes ten times as long as sorting
+    rising: _Ints = np.sort(np.asarray(ids, dtype=np.int64), axis=None)
+    distinct = rising[np.flatnonzero(np.diff(rising, prepend=rising[:1] - 1))]
     values = _macs(key, distinct, 0, bits)
     collisions, counter = 0, 0
     while True:
@@ -60,19 +62,16 @@ def keyed_days(secret: bytes, ids: npt.ArrayLike, low: int, high: int, label: st
 def _macs(key: bytes, ids: _Ints, counter: int, bits: int) -> _Ints:
     """Return HMAC-SHA-256 of each id (8 bytes, big-endian, then the counter if any), the first `bits` bits.
 
-    HMAC written out (RFC 2104): both keyed states are made once and copied, which takes 40 % of `hmac.digest`.
+    HMAC written out (RFC 2104), key and message hashed in one piece: half of what `hmac.digest` takes, and less than
+    copying states made once, since OpenSSL's copies are dear.
     """
     block = key.ljust(64, b"\0")
-    inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block)).copy
-    outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block)).copy
+    inner, outer = (bytes(byte ^ pad for byte in block) for pad in (0x36, 0x5C))
     suffix = counter.to_bytes(4, "big") if counter else b""
-    raw = ids.astype(">i8").tobytes()
+    raw, sha256 = ids.astype(">i8").tobytes(), hashlib.sha256
 
     def mac(start: int) -> bytes:
-        message, tag = inner(), outer()
-        message.update(raw[start : start + 8] + suffix)
-        tag.update(message.digest())
-        return tag.digest()[:8]
+        return sha256(outer + sha256(inner + raw[start : start + 8] + suffix).digest()).digest()[:8]
 
     digests = b"".join(map(mac, range(0, len(raw), 8)))
     return (np.frombuffer(digests, dtype=">u8") >> np.uint64(64 - bits)).astype(np.int64)
