@@ -110,18 +110,17 @@ def _kind(name: str, sql_type: str) -> str:
 
 def _row_digests(columns: list[tuple[str, str]], source: exp.Table) -> exp.Select:
     """Return the query of the rows' digests in rising order."""
-    values = [_value(exp.column(exp.to_identifier(name, quoted=True)), kind) for name, kind in columns]
+    values = [part for name, kind in columns for part in _value(exp.column(exp.to_identifier(name, quoted=True)), kind)]
     row = _call("unhex", _call("sha256", _call("concat", *values)))
     query = exp.Select(expressions=[exp.Alias(this=row, alias=exp.to_identifier("row_digest"))])
     return query.from_(source, copy=False).order_by("row_digest", copy=False)
 
 
-def _value(column: exp.Condition, kind: str) -> exp.Condition:
-    """Return a value's length, a colon and its text; a hyphen for NULL."""
+def _value(column: exp.Condition, kind: str) -> tuple[exp.Condition, exp.Condition]:
+    """Return a value's length with a colon, and its text; a hyphen and nothing for NULL."""
     text = _text(column, kind)
-    prefixed = _call("concat", _call("strlen", text), exp.Literal.string(":"), text)
-    missing = exp.Is(this=column, expression=exp.Null())
-    return _case(missing, exp.Literal.string("-"), prefixed)
+    length = exp.DPipe(this=_cast(_call("strlen", text)), expression=exp.Literal.string(":"))
+    return _call("coalesce", length, exp.Literal.string("-")), _call("coalesce", text, exp.Literal.string(""))
 
 
 def _text(column: exp.Condition, kind: str) -> exp.Condition:
