@@ -3,14 +3,16 @@ measured once it is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from workbench.extracts.risk_words import column_names, sentences
 from workbench.governance.actors import Actor
 from workbench.governance.deliverable import deliverable, delivered_name
 from workbench.governance.quasi_identifiers import quasi_identifiers
 from workbench.kernel.text import Lang, say
-from workbench.services import extracts
+from workbench.services import diagnosing, extracts
 from workbench.services.context import Workbench
 from workbench.services.extracts import ExtractView
 from workbench.services.requests import RequestView
@@ -37,8 +39,7 @@ def before_delivery(view: RequestView, lang: Lang, table: Named = str) -> list[s
     `table` names a table as the reader knows it.
     """
     delivered = {name: columns.delivered for name, columns in view.columns.items()}
-    known = [quasi.name for quasi in quasi_identifiers() if _leaves(quasi.table, quasi.column, delivered)]
-    histories = [name for name, columns in delivered.items() if name != "person" and _has(name, columns, "concept")]
+    known, histories = _known(delivered), _histories(delivered)
     links = [name for name, columns in delivered.items() if _has(name, columns, "key.")]
     persons = view.cohort.persons
     said = [say("extract.ahead_persons", lang, persons=persons.text_fr if lang == "fr" else persons.text_en)]
@@ -51,10 +52,57 @@ def before_delivery(view: RequestView, lang: Lang, table: Named = str) -> list[s
     return said
 
 
-def _leaves(table: str, column: str, delivered: dict[str, tuple[str, ...]]) -> bool:
+@dataclass(frozen=True)
+class Meter:
+    """What a request that is being written would let out, of what the protocol allows; no person is counted for it.
+
+    `known` are the columns that people close may know, `histories` the tables of events, `days` the length of the
+    period (None: open); each with all that the protocol allows. `groups` by age band and sex of the cohort, of which
+    `shown` have a number that may be shown: both None where its diagnostics were not made.
+    """
+
+    known: tuple[str, ...]
+    known_allowed: tuple[str, ...]
+    histories: tuple[str, ...]
+    histories_allowed: tuple[str, ...]
+    days: int | None
+    days_allowed: int | None
+    shown: int | None
+    groups: int | None
+
+
+def meter(wb: Workbench, actor: Actor, protocol: Mapping[str, Any], asked: Mapping[str, Any]) -> Meter:
+    """Return the meter of a request's `tables`, `period` and `cohort` (an id, None while none is chosen).
+
+    The only numbers of persons in it are the governed ones of the cohort's diagnostics, which its members read anyway.
+    """
+    found = diagnosing.diagnostics_of(wb, actor, asked["cohort"]) if asked["cohort"] else None
+    people = [row.persons.value is not None for row in found.people] if found else None
+    return Meter(
+        _known(asked["tables"]), _known(protocol["tables"]),
+        _histories(asked["tables"]), _histories(protocol["tables"]),
+        _length(asked["period"]), _length(protocol["period"]),
+        None if people is None else sum(people), None if people is None else len(people),
+    )  # fmt: skip
+
+
+def _known(delivered: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    return tuple(quasi.name for quasi in quasi_identifiers() if _leaves(quasi.table, quasi.column, delivered))
+
+
+def _histories(delivered: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    return tuple(name for name, columns in delivered.items() if name != "person" and _has(name, columns, "concept"))
+
+
+def _length(period: Mapping[str, int | None]) -> int | None:
+    low, high = period["from_day"], period["to_day"]
+    return None if low is None or high is None else high - low + 1
+
+
+def _leaves(table: str, column: str, delivered: Mapping[str, Sequence[str]]) -> bool:
     return column in {delivered_name(table, each) for each in delivered.get(table, ()) if each in deliverable()[table]}
 
 
-def _has(table: str, columns: tuple[str, ...], kind: str) -> bool:
+def _has(table: str, columns: Sequence[str], kind: str) -> bool:
     kinds = deliverable().get(table, {})
     return any(kinds.get(column, "").startswith(kind) for column in columns)

@@ -8,10 +8,11 @@ import streamlit as st
 
 from workbench.governance.actors import Actor
 from workbench.kernel.errors import UserError
-from workbench.services import cohorts, requests
+from workbench.services import cohorts, requests, risk
 from workbench.services.studies import StudyView
 from workbench.ui.parts.errors import panel
 from workbench.ui.parts.markup import paragraph, show
+from workbench.ui.parts.risk import meter
 from workbench.ui.parts.words import named, period
 from workbench.ui.state import parameters, t, workbench
 
@@ -25,14 +26,19 @@ def draw_form(actor: Actor, open_studies: list[StudyView]) -> None:
     if len(titles) > 1:
         chosen = st.selectbox(t("study"), list(titles), format_func=titles.__getitem__, key="requests_study")
         study = next(view for view in open_studies if view.id == chosen)
-    titled = {view.name: view.title for view in reversed(cohorts.list_cohorts(workbench(), actor))}
+    known = {view.name: view for view in reversed(cohorts.list_cohorts(workbench(), actor))}
+    asked = _asked(study.protocol, {name: view.title for name, view in known.items()})
+    chosen_cohort = known[asked["cohort"]].id if asked["cohort"] else None
+    show(paragraph(t("meter_heading"), "wb-label"))
+    show(meter(risk.meter(workbench(), actor, study.protocol, {**asked, "cohort": chosen_cohort})))
     with st.form("requests_form", border=False):
-        asked = _asked(study.protocol, titled)
+        why = st.text_area(t("form_why"), help=t("form_why_help"), key="requests_why")
         if st.form_submit_button(t("form_file"), type="primary"):
-            _file(actor, study.id, asked)
+            _file(actor, study.id, {**asked, "why_not_aggregate": why})
 
 
 def _asked(protocol: dict[str, Any], titled: dict[str, str]) -> dict[str, Any]:
+    """Ask for all but the reason, outside the form: so the meter below follows each choice."""
     names = [name for name in protocol["cohorts"] if name in titled]
     cohort = st.selectbox(
         t("form_cohort"),
@@ -48,14 +54,12 @@ def _asked(protocol: dict[str, Any], titled: dict[str, str]) -> dict[str, Any]:
     tables = _tables(protocol)
     bounds = _bounds("period", protocol["period"])
     outcome_bounds = _bounds("outcome_period", protocol.get("outcome_period", {"from_day": 0, "to_day": None}))
-    why = st.text_area(t("form_why"), help=t("form_why_help"), key="requests_why")
     return {
         "cohort": cohort,
         "outcomes": outcomes,
         "tables": tables,
         "period": bounds,
         "outcome_period": outcome_bounds,
-        "why_not_aggregate": why,
     }
 
 

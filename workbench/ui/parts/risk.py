@@ -17,6 +17,7 @@ from workbench.extracts.risk_words import (
     sentences,
     share,
 )
+from workbench.services.risk import Meter
 from workbench.ui.parts.markup import Html, bullets, heading, join, paragraph, show, table, tag
 from workbench.ui.parts.words import decimal, named, number
 from workbench.ui.state import lang, t
@@ -37,6 +38,29 @@ def draw_risk(risk: Risk) -> None:
     if risk["diversity"]:
         with st.expander(t("risk_detail_heading")):
             show(detail(risk), paragraph(t("risk_detail_read"), "wb-quiet"))
+
+
+def meter(told: Meter) -> Html:
+    """Return the meter of a request that is being written: what would leave, of what the protocol allows."""
+    names = column_names(told.known, lang()) if told.known else t("none")
+    tables = ", ".join(named("table", name) for name in told.histories) or t("none")
+    lines = [
+        (t("meter_known"), _part(len(told.known), len(told.known_allowed)), names),
+        (t("meter_histories"), _part(len(told.histories), len(told.histories_allowed)), tables),
+    ]
+    if told.days is not None and told.days_allowed:
+        lines.append((t("meter_days"), _part(told.days, told.days_allowed), ""))
+    drawn = table([t("meter_leaves"), t("meter_share"), t("meter_which")], lines, t("meter_caption"), css="wb-risk")
+    if told.groups is None or told.shown is None:
+        return drawn
+    hidden = t("meter_groups", hidden=number(told.groups - told.shown), groups=number(told.groups))
+    return join([drawn, paragraph(hidden, "wb-quiet")])
+
+
+def _part(count: int, of: int) -> Html:
+    bar = tag("span", "", "wb-bar", style=f"width:{round(100 * count / of) if of else 0}%")
+    said = tag("span", t("meter_of", count=number(count), of=number(of)))
+    return tag("span", join([tag("span", bar, "wb-barred", aria_hidden="true"), said]), "wb-measure wb-persons")
 
 
 def gauges(risk: Risk) -> Html:
