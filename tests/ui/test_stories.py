@@ -57,6 +57,10 @@ def _files_a_request(visit: Visit) -> None:
     visit.page.get_by_role("link", name="+ Nouvelle demande").click()
     visit.page.get_by_role("combobox", name="Cohorte").click()
     visit.page.get_by_role("option", name="nsaid_new_users").click()
+    meter = visit.page.get_by_role("table", name=re.compile("Moins il en sort"))
+    expect(meter).to_contain_text("2 sur 2")
+    visit.page.get_by_role("button", name=re.compile("gender_concept_id")).last.click()
+    expect(meter).to_contain_text("1 sur 2")
     visit.page.get_by_role("button", name="Déposer la demande").click()
     expect(visit.page.get_by_role("alert")).to_contain_text("pourquoi des agrégats ne suffisent pas")
     visit.shot("demande_refusee")
@@ -140,7 +144,8 @@ def test_officer_reads_the_measured_risk_of_a_request_that_ran(visit: Visit) -> 
     wb = open_workbench(load_settings(visit.app.home, {}))
     try:
         officer = people.actor_named(wb, "ethics")
-        done = next(view.id for view in requests.list_requests(wb, officer) if view.state == "run")
+        ran = [view for view in requests.list_requests(wb, officer) if view.state == "run"]
+        done = min(ran, key=lambda view: view.made_at).id
     finally:
         wb.close()
     visit.open(f"/examen?id={done}")

@@ -206,12 +206,18 @@ def unique_runs(days: pl.DataFrame, length: int, persons: int) -> npt.NDArray[np
     `days` has distinct rows `person` (0 … persons - 1), `day`, sorted by both; an interval lies between two days that
     follow each other. Whoever has fewer intervals is not alone with them: there is nothing to know.
     """
-    day, person = pl.col("day").cast(pl.Int64), pl.col("person")
+    day, person = days["day"].to_numpy().astype(np.int64), days["person"].to_numpy()
+    count = max(day.size - length, 0)
     # 20 bits an interval (2,800 years): three of them are one number
-    gaps = [(day.shift(-place - 1) - day.shift(-place)) * 2 ** (20 * place) for place in range(length)]
-    runs = days.select("person", run=pl.sum_horizontal(gaps), whole=person.shift(-length) == person).filter("whole")
-    owners = runs.group_by("run").agg(one=person.min(), other=person.max()).filter(pl.col("one") == pl.col("other"))
-    return _marks(owners["one"], persons)
+    gaps = (np.diff(day)[place : place + count] << 20 * place for place in range(length))
+    whole = person[length:] == person[:count]
+    run, owner = sum(gaps, np.zeros(count, dtype=np.int64))[whole], person[:count][whole]
+    order = np.argsort(run, kind="stable")  # equal runs stay in the order of their persons
+    run, owner = run[order], owner[order]
+    starts = np.flatnonzero(np.diff(run, prepend=-1))
+    ends = np.append(starts[1:], run.size)[: starts.size] - 1
+    alone = starts[owner[starts] == owner[ends]]
+    return _marks(pl.Series(owner[alone]), persons)
 
 
 def unique_sets(pairs: pl.DataFrame, persons: int) -> npt.NDArray[np.bool_]:

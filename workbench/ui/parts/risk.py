@@ -60,7 +60,7 @@ def meter(told: Meter) -> Html:
 def _part(count: int, of: int) -> Html:
     bar = tag("span", "", "wb-bar", style=f"width:{round(100 * count / of) if of else 0}%")
     said = tag("span", t("meter_of", count=number(count), of=number(of)))
-    return tag("span", join([tag("span", bar, "wb-barred", aria_hidden="true"), said]), "wb-measure wb-persons")
+    return tag("span", join([tag("span", bar, "wb-barred", aria_hidden="true"), said]), "wb-measure wb-part")
 
 
 def gauges(risk: Risk) -> Html:
