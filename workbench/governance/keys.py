@@ -147,6 +147,12 @@ class KeyRing:
                     return secret
         raise Unavailable("governance.secret_missing", study=study)
 
+    def commitments(self, study: str, which: Secret) -> list[str]:
+        """Return the commitments of a study's secret: the one in use, and of pseudonyms those before a renewal."""
+        paths = [self._path(study, which), *(self._former(study) if which == "pseudonym" else [])]
+        with self._reading() as master:
+            return [commitment(_unwrapped(master, path)) for path in paths if path.is_file()]
+
     def condition(self, study: str, which: Secret) -> Condition:
         """Answer how a study's secret is: `none` where there is no file of it, made yet or any more."""
         if self.is_destroyed(study, which):

@@ -13,7 +13,8 @@ from starlette.responses import PlainTextResponse, Response
 
 from workbench.governance.actors import Actor
 from workbench.kernel.errors import UserError
-from workbench.services import auditing
+from workbench.kernel.text import Lang
+from workbench.services import auditing, register
 from workbench.services.context import Workbench
 from workbench.ui import session, signin, state
 
@@ -33,10 +34,21 @@ def _log_csv(wb: Workbench, actor: Actor) -> bytes:
     return auditing.as_csv(auditing.export_log(wb, actor)).encode()
 
 
+def _register_html(lang: Lang) -> Callable[[Workbench, Actor], bytes]:
+    return lambda wb, actor: register.as_html(register.public_register(wb, actor), lang).encode()
+
+
+def _register_json(wb: Workbench, actor: Actor) -> bytes:
+    return register.as_json(register.public_register(wb, actor)).encode()
+
+
 FILES: Mapping[str, tuple[str, Callable[[Workbench, Actor], bytes]]] = {
     "audit-head.json": ("application/json", _head),
     "audit-log.json": ("application/json", _log_json),
     "audit-log.csv": ("text/csv; charset=utf-8", _log_csv),
+    "register.json": ("application/json", _register_json),
+    "register.html": ("text/html; charset=utf-8", _register_html("fr")),
+    "register.en.html": ("text/html; charset=utf-8", _register_html("en")),
 }
 """What can be taken: name → media type and the service that makes it (it checks the policy and writes the log)."""
 
