@@ -22,11 +22,13 @@ from workbench.services import (
     diagnosing,
     extracts,
     jobs,
+    key_deeds,
     learning,
     people,
     releases,
     requests,
     studies,
+    study_keys,
     tracing,
     why,
 )
@@ -55,6 +57,12 @@ def file(wb: Workbench, actor: Actor, **changes: Any) -> requests.RequestView:
 VERBS: dict[str, Callable[[Workbench, Actor], object]] = {
     "release.load": lambda wb, who: releases.load_omop(wb, who, Path("nowhere"), name="x", synthetic=True),
     "study.create": lambda wb, who: studies.create_study(wb, who, demo.PROTOCOL),
+    "study.close": lambda wb, who: studies.close_study(wb, who, "no-such", "r"),
+    "study.abandon": lambda wb, who: studies.abandon_study(wb, who, "no-such", "r"),
+    "request.withdraw": lambda wb, who: requests.withdraw(wb, who, "req-x"),
+    "key.read": lambda wb, who: study_keys.show_keys(wb, who, "no-such"),
+    "key.rotate": lambda wb, who: study_keys.rotate_keys(wb, who, "no-such", digest="x", reason="r"),
+    "key.destroy": lambda wb, who: study_keys.destroy_key(wb, who, "no-such", "data", digest="x", reason="r"),
     "study.open": lambda wb, who: studies.open_study(wb, who, demo.STUDY, protocol_digest="x", reason="r"),
     "request.create": lambda wb, who: requests.file_request(wb, who, demo.STUDY, asked()),
     "request.decide": lambda wb, who: requests.decide(wb, who, "req-x", "approved", protocol_digest="x", reason="r"),
@@ -71,9 +79,18 @@ VERBS: dict[str, Callable[[Workbench, Actor], object]] = {
 }
 STUDY = {"extract.open", "cohort.generate", "cohort.diagnose", "cohort.why"}
 MAY = {
-    "researcher": {*STUDY, "study.create", "request.create", "extract.run"},
+    "researcher": {*STUDY, "study.create", "study.abandon", "request.create", "request.withdraw", "extract.run"},
     "datascientist": {*STUDY, "features.build", "model.train"},
-    "ethics": {"study.open", "request.decide", "extract.revoke", "audit.read"},
+    "ethics": {
+        "study.open",
+        "study.close",
+        "request.decide",
+        "extract.revoke",
+        "audit.read",
+        "key.read",
+        "key.rotate",
+        "key.destroy",
+    },
     "steward": {"release.load", "user.manage"},
 }
 
@@ -217,9 +234,10 @@ def test_a_revocation_that_died_half_way_is_finished_at_the_next_opening(
     wb: Workbench, officer: Actor, scientist: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     view = extracts.list_extracts(wb, scientist)[0]
-    monkeypatch.setattr(extracts, "destroy_revoked", lambda _wb: None)
+    monkeypatch.setattr(key_deeds, "carry_out", lambda *_: None)
     extracts.revoke(wb, officer, view.id, "opposition du promoteur")
     assert wb.keys.study_secret(view.study, "data")
+    monkeypatch.undo()
     again = open_workbench(wb.settings)
     assert again.keys.is_destroyed(view.study, "data")
 

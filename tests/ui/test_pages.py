@@ -25,7 +25,14 @@ PAGES = {
         "/demandes": "Requests and extracts",
         "/modeles": "Models",
     },
-    OFFICER: {"/": "Home", "/donnees": "Data", "/examen": "Review queue", "/modeles": "Models", "/journal": "Log"},
+    OFFICER: {
+        "/": "Home",
+        "/donnees": "Data",
+        "/examen": "Review queue",
+        "/oppositions": "Oppositions",
+        "/modeles": "Models",
+        "/journal": "Log",
+    },
 }
 
 
@@ -126,7 +133,7 @@ def test_a_home_without_data_says_what_to_do(browser: Browser, tmp_path: Path) -
         visit.open("/?lang=fr")
         expect(visit.page.get_by_text("Aucune donnée n’est encore chargée.")).to_be_visible()
         expect(visit.page.get_by_text("workbench load omop")).to_be_visible()
-        expect(visit.page.get_by_test_id("stSidebar").get_by_role("link")).to_have_count(2)
+        expect(visit.page.get_by_test_id("stSidebar").get_by_role("link")).to_have_count(3)
         visit.shot("sans_donnees")
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,12 +25,24 @@ from workbench.cli.common import (
     words,
 )
 from workbench.extracts.risk_words import sentences
+from workbench.governance.legal_bases import field_label
+from workbench.governance.votes import OPINIONS
+from workbench.kernel.text import say
 from workbench.services import extracts, requests, risk
 from workbench.services.extracts import ExtractView
 from workbench.services.requests import Decision, RequestView
 
-app = typer.Typer(no_args_is_help=True, help="Governed extracts: request, review, approve, run, revoke, list.")
+app = typer.Typer(
+    no_args_is_help=True, help="Governed extracts: request, review, approve, withdraw, run, revoke, list."
+)
 Request = Annotated[str, typer.Argument(help="A request's id or digest.")]
+Votes = Annotated[
+    list[str] | None,
+    typer.Option("--vote", help="A committee's vote, as COMMITTEE:VOTE:DAY (CSE:favourable:2026-10-01); repeatable."),
+]
+Conditions = Annotated[
+    list[str] | None, typer.Option("--condition", help="What the decision asks for, kept with it; repeatable.")
+]
 Protocol = Annotated[str, typer.Option("--protocol", help="The digest of the protocol that you read.")]
 
 
@@ -57,6 +69,11 @@ def review(ref: Request, home: Home = None, as_name: As = None, as_json: Json = 
             facts = {"title": cohort.title, "id": cohort.id, "author": cohort.author}
             tell(words("cohort_named", text=cohort.sentence[language()], **facts))
         tell(words("why", text=view.document["why_not_aggregate"]))
+        basis = view.protocol["legal_basis"]["fields"]
+        for name in OPINIONS:
+            if name in basis:
+                tell(words("opinion", of=field_label(name, language()), text=basis[name]))
+        _decided(view)
         tell(words("decide_on", digest=view.document["protocol"]))
         rows = [
             (name, *(", ".join(part) for part in (c.requested, c.approved, c.delivered)))
@@ -66,35 +83,72 @@ def review(ref: Request, home: Home = None, as_name: As = None, as_json: Json = 
         _risk(told)
 
 
+def _decided(view: RequestView) -> None:
+    """Print the decision with its votes and conditions, where there is one."""
+    if view.approval is None:
+        return
+    body = view.approval.body
+    tell(words("decided", who=body["reviewer"], reason=body["reason"]))
+    for vote in body.get("votes", ()):
+        said = say(f"governance.vote_{vote['vote']}", language())
+        tell(words("vote", committee=vote["committee"], vote=said, day=vote["day"]))
+    for condition in body["conditions"]:
+        tell(words("condition", text=condition))
+
+
 @app.command("approve")
 def approve(
-    ref: Request, protocol: Protocol, reason: Reason, home: Home = None, as_name: As = None, as_json: Json = False
-) -> None:
+    ref: Request, protocol: Protocol, reason: Reason, vote: Votes = None, condition: Conditions = None,
+    home: Home = None, as_name: As = None, as_json: Json = False,
+) -> None:  # fmt: skip
     """Approve a request that somebody else filed."""
-    _decide(ref, "approved", protocol, reason, home, as_name, as_json)
+    said = _Said(protocol, reason, vote or [], condition or [])
+    _decide(ref, "approved", said, home, as_name, as_json)
 
 
 @app.command("refuse")
 def refuse(
-    ref: Request, protocol: Protocol, reason: Reason, home: Home = None, as_name: As = None, as_json: Json = False
-) -> None:
+    ref: Request, protocol: Protocol, reason: Reason, vote: Votes = None, condition: Conditions = None,
+    home: Home = None, as_name: As = None, as_json: Json = False,
+) -> None:  # fmt: skip
     """Refuse a request."""
-    _decide(ref, "refused", protocol, reason, home, as_name, as_json)
+    said = _Said(protocol, reason, vote or [], condition or [])
+    _decide(ref, "refused", said, home, as_name, as_json)
 
 
 @app.command("send-back")
 def send_back(
-    ref: Request, protocol: Protocol, reason: Reason, home: Home = None, as_name: As = None, as_json: Json = False
-) -> None:
+    ref: Request, protocol: Protocol, reason: Reason, vote: Votes = None, condition: Conditions = None,
+    home: Home = None, as_name: As = None, as_json: Json = False,
+) -> None:  # fmt: skip
     """Send a request back to be corrected."""
-    _decide(ref, "sent_back", protocol, reason, home, as_name, as_json)
+    said = _Said(protocol, reason, vote or [], condition or [])
+    _decide(ref, "sent_back", said, home, as_name, as_json)
 
 
-def _decide(
-    ref: str, decision: Decision, protocol: str, reason: str, home: Path | None, as_name: str | None, as_json: bool
-) -> None:
+@dataclass(frozen=True)
+class _Said:
+    protocol: str
+    reason: str
+    votes: list[str]
+    conditions: list[str]
+
+
+def _decide(ref: str, decision: Decision, said: _Said, home: Path | None, as_name: str | None, as_json: bool) -> None:
+    facts: dict[str, Any] = {"reason": said.reason, "votes": said.votes, "conditions": said.conditions}
     with opened(home, as_name) as (wb, actor):
-        _told(requests.decide(wb, actor, ref, decision, protocol_digest=protocol, reason=reason), as_json)
+        _told(requests.decide(wb, actor, ref, decision, protocol_digest=said.protocol, **facts), as_json)
+
+
+@app.command("withdraw")
+def withdraw(
+    ref: Request,
+    reason: Annotated[str, typer.Option("--reason", help="Why, if you like; kept in the audit log.")] = "",
+    home: Home = None, as_name: As = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Take a request back that waits for a decision, as a researcher of its study."""
+    with opened(home, as_name) as (wb, actor):
+        _told(requests.withdraw(wb, actor, ref, reason), as_json)
 
 
 @app.command("run")

@@ -20,7 +20,7 @@ HELP = "Cohorts over OMOP data, governed extracts, traceable models; every step 
 VERBS: Mapping[str, str] = {
     "audit": "audit", "cohort": "cohort", "concepts": "concepts", "demo": "demo", "serve": "demo", "doctor": "doctor",
     "extract": "extract",
-    "features": "model", "jobs": "jobs", "load": "load", "model": "model",
+    "features": "model", "jobs": "jobs", "key": "key", "load": "load", "model": "model",
     "optout": "optout", "releases": "releases", "study": "study",
     "trace": "trace", "user": "users",
 }  # fmt: skip

@@ -72,14 +72,7 @@ def _persons(file: Path) -> set[int]:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise InvalidInput("cli.no_file", file=str(file)) from error
-    found: set[int] = set()
-    for line, word in enumerate(text.splitlines(), start=1):
-        if word.strip():
-            try:
-                found.add(int(word))
-            except ValueError:  # the line is named, never what stands there
-                raise InvalidInput("erasure.not_a_person", line=line) from None
-    return found
+    return objections.persons_of(text)
 
 
 @app.command("list")

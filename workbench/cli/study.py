@@ -9,11 +9,33 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.common import As, Home, Json, Reason, give, opened, read_json, state, table, tell, words
+from workbench.cli.common import (
+    As,
+    Home,
+    Json,
+    Reason,
+    give,
+    language,
+    number,
+    opened,
+    read_json,
+    state,
+    table,
+    tell,
+    words,
+)  # fmt: skip
+from workbench.kernel.digest import digest_document
+from workbench.kernel.errors import InvalidInput
+from workbench.kernel.text import Lang
+from workbench.services import register as registers
 from workbench.services import studies
+from workbench.services.own_data import in_a_home
 from workbench.services.studies import StudyView
+from workbench.store import files
 
-app = typer.Typer(no_args_is_help=True, help="Studies: create, open, list, show.")
+app = typer.Typer(
+    no_args_is_help=True, help="Studies: create, open, close, abandon, list, show, and their public register."
+)
 Name = Annotated[str, typer.Argument(help="The study's name.")]
 
 
@@ -41,9 +63,48 @@ def open_(
         _made(studies.open_study(wb, actor, study, protocol_digest=protocol, reason=reason), as_json)
 
 
+@app.command("close")
+def close(study: Name, reason: Reason, home: Home = None, as_name: As = None, as_json: Json = False) -> None:
+    """Close an open study, as the ethics officer: its extracts and approvals end with it.
+
+    Its keys stay until its retention ends, so that an opposition still finds its persons; then both are destroyed.
+    """
+    with opened(home, as_name) as (wb, actor):
+        _made(studies.close_study(wb, actor, study, reason), as_json)
+
+
+@app.command("abandon")
+def abandon(study: Name, reason: Reason, home: Home = None, as_name: As = None, as_json: Json = False) -> None:
+    """Give up a draft study, as one of its researchers."""
+    with opened(home, as_name) as (wb, actor):
+        _made(studies.abandon_study(wb, actor, study, reason), as_json)
+
+
 def _made(view: StudyView, as_json: bool) -> None:
     text = words("study", id=view.id, state=state(view.state), title=view.title, digest=view.digest)
-    give(as_json, asdict(view), text)
+    until = [words("study_kept", until=view.kept_until)] if view.kept_until else []
+    give(as_json, asdict(view), text, *until)
+
+
+@app.command("register")
+def register_(
+    out: Annotated[Path, typer.Option("--out", help="The file to write: .html or .json.")],
+    lang: Annotated[Lang | None, typer.Option("--lang", help="The language of the page: fr or en.")] = None,
+    home: Home = None, as_name: As = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Write the public register of studies: purpose, sponsor, legal basis, dates, tables, retention; no person.
+
+    Every study that was opened is in it, ended ones too. The same log gives the same file, byte for byte.
+    """
+    if out.suffix not in {".html", ".json"} or in_a_home(out):
+        raise InvalidInput("cli.register_file")
+    with opened(home, as_name) as (wb, actor):
+        made = registers.public_register(wb, actor)
+    files.write_text(
+        out, registers.as_json(made) if out.suffix == ".json" else registers.as_html(made, lang or language())
+    )
+    said = words("registered", count=number(len(made["studies"])), file=out)
+    give(as_json, {"id": "register", "digest": digest_document(made), "state": "written", "file": str(out)}, said)
 
 
 @app.command("list")

@@ -2,37 +2,38 @@
 
 Files of the key folder (0700; files 0600): `master.key`; `studies/STUDY.WHICH.key`, a secret wrapped (AES key wrap,
 RFC 3394) with a key that is derived from the master key for this study and purpose alone, so that a file renamed
-to another study does not open; `studies/STUDY.WHICH.destroyed`, the tombstone of a destroyed secret; `audit.key`.
+to another study does not open; `studies/STUDY.pseudonym.N.key`, the pseudonym secret before the N-th renewal;
+`studies/STUDY.WHICH.destroyed`, the tombstone of a destroyed secret; `audit.key`. Once the master key was renewed,
+`oppositions.key` and `disclosure.key` hold what derived from the first one (`rotation.py`).
 Per-purpose keys derive from a secret by HKDF-SHA-256 (RFC 5869). Nothing here is ever logged or shown.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import re
 import secrets
-import stat
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
-from workbench.kernel.errors import InvalidInput, Refused, Unavailable
+from workbench.governance import rotation
+from workbench.governance.key_files import BYTES, check_private, derive, locked, shred, sync, write_private
+from workbench.governance.rotation import MASTER, wrapping
+from workbench.kernel.errors import InvalidInput, Unavailable
 
 Secret = Literal["pseudonym", "data"]
 Purpose = Literal["person", "visit", "provider", "care_site", "dates"]
 Entropy = Callable[[str, int], bytes]
+Condition = Literal["none", "whole", "destroyed", "damaged"]
 
-BYTES: Final = 32
 PUBLIC_SEED: Final = b"workbench demonstration keys: published, for synthetic data only"
 _STUDY: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
@@ -59,22 +60,19 @@ def demonstration_entropy(label: str, count: int) -> bytes:
     return HKDF(hashes.SHA256(), count, salt=None, info=label.encode()).derive(PUBLIC_SEED)
 
 
-def derive(secret: bytes, purpose: str) -> bytes:
-    """Return the 256-bit key of one purpose, by HKDF-SHA-256; keys of two purposes tell nothing of each other."""
-    return HKDF(hashes.SHA256(), BYTES, salt=None, info=f"workbench/{purpose}/1".encode()).derive(secret)
-
-
 def commitment(secret: bytes) -> str:
     """Return what a manifest may say of a secret: an auditor who holds it can check that it was used, nobody else."""
     return hashlib.sha256(b"workbench/commitment/1\n" + derive(secret, "commitment")).hexdigest()
 
 
 class KeyRing:
-    """An opened key folder. Make one with `KeyRing.open`."""
+    """An opened key folder. Make one with `KeyRing.open`.
 
-    def __init__(self, folder: Path, master: bytes, entropy: Entropy) -> None:
+    The master key is read anew at each use: another process may have renewed it (`rotation.py`).
+    """
+
+    def __init__(self, folder: Path, entropy: Entropy) -> None:
         self._folder = folder
-        self._master = master
         self._entropy = entropy
 
     @classmethod
@@ -85,16 +83,20 @@ class KeyRing:
         (`governance.keys_open_to_others`) where another user of the machine could read it.
         """
         try:
+            if folder.is_dir():
+                check_private(folder)
+                with locked(folder):
+                    rotation.finish(folder)
             if create:
                 _create(folder, entropy)
-            for place in (folder, folder / "master.key"):
-                _check_private(place)
-            master = (folder / "master.key").read_bytes()
+            check_private(folder)
+            check_private(folder / MASTER)
+            master = (folder / MASTER).read_bytes()
         except OSError:
             raise Unavailable("governance.keys_missing", folder=folder) from None
         if len(master) != BYTES:
-            raise Unavailable("governance.keys_damaged", name="master.key")
-        return cls(folder, master, entropy)
+            raise Unavailable("governance.keys_damaged", name=MASTER)
+        return cls(folder, entropy)
 
     @property
     def demonstration(self) -> bool:
@@ -106,12 +108,13 @@ class KeyRing:
 
         Raises `Unavailable` (`governance.secret_destroyed`): a destroyed secret is never made anew.
         """
-        with _locked(self._folder):
+        with self._writing() as master:
             for which in get_args(Secret):
                 self._check_not_destroyed(study, which)
                 if not self._path(study, which).exists():
-                    secret = self._entropy(f"study/{study}/{which}", BYTES)
-                    _write_private(self._path(study, which), aes_key_wrap(self._wrapping(study, which), secret))
+                    secret = self._entropy(self._label(study, which), BYTES)
+                    wrapped = aes_key_wrap(wrapping(master, f"{study}/{which}"), secret)
+                    write_private(self._path(study, which), wrapped)
         return self.study_secrets(study)
 
     def study_secrets(self, study: str) -> StudySecrets:
@@ -119,68 +122,168 @@ class KeyRing:
         return StudySecrets(study, self.study_secret(study, "pseudonym"), self.study_secret(study, "data"))
 
     def study_secret(self, study: str, which: Secret) -> bytes:
-        """Return one secret of a study.
+        """Return one secret of a study, the one in use now.
 
         Raises `Unavailable`: `governance.secret_destroyed`, `governance.secret_missing`, `governance.keys_damaged`.
         """
         self._check_not_destroyed(study, which)
-        path = self._path(study, which)
-        if not path.is_file():
-            raise Unavailable("governance.secret_missing", study=study)
-        _check_private(path)
+        with self._reading() as master:
+            path = self._path(study, which)
+            if not path.is_file():
+                raise Unavailable("governance.secret_missing", study=study)
+            return _unwrapped(master, path)
+
+    def pseudonym_secret_of(self, study: str, committed: str) -> bytes:
+        """Return the pseudonym secret that a manifest committed to (`key_commitment`), in use now or renewed since.
+
+        Raises `Unavailable` as `study_secret`; `governance.secret_missing` where none of them is the one.
+        """
+        self._check_not_destroyed(study, "pseudonym")
+        with self._reading() as master:
+            current = self._path(study, "pseudonym")
+            for path in [*([current] if current.is_file() else []), *self._former(study)]:
+                secret = _unwrapped(master, path)
+                if commitment(secret) == committed:
+                    return secret
+        raise Unavailable("governance.secret_missing", study=study)
+
+    def commitments(self, study: str, which: Secret) -> list[str]:
+        """Return the commitments of a study's secret: the one in use, and of pseudonyms those before a renewal."""
+        paths = [self._path(study, which), *(self._former(study) if which == "pseudonym" else [])]
+        with self._reading() as master:
+            return [commitment(_unwrapped(master, path)) for path in paths if path.is_file()]
+
+    def condition(self, study: str, which: Secret) -> Condition:
+        """Answer how a study's secret is: `none` where there is no file of it, made yet or any more."""
+        if self.is_destroyed(study, which):
+            return "destroyed"
+        if not self._path(study, which).exists():
+            return "none"
         try:
-            return aes_key_unwrap(self._wrapping(study, which), path.read_bytes())
-        except (InvalidUnwrap, InvalidTag, ValueError):
-            raise Unavailable("governance.keys_damaged", name=path.name) from None
+            self.study_secret(study, which)
+        except Unavailable:
+            return "damaged"
+        return "whole"
+
+    def renewals(self, study: str) -> int:
+        """Return how often a study's secrets were renewed."""
+        return len(self._former(study))
+
+    def renew(self, study: str, renewals: int) -> None:
+        """Retire a study's secrets so that they were renewed this often: the data secret is destroyed, the pseudonym
+        secret put aside by its number; the next extract makes new ones. Safe to call again after a crash.
+
+        Raises `Unavailable` (`governance.secret_destroyed`, `governance.secret_missing`).
+        """
+        with self._writing():
+            former = self._path(study, "pseudonym").with_name(f"{study}.pseudonym.{renewals}.key")
+            if former.exists():
+                return
+            for which in get_args(Secret):
+                self._check_not_destroyed(study, which)
+            if not self._path(study, "pseudonym").exists():
+                raise Unavailable("governance.secret_missing", study=study)
+            self._shred(study, "data")
+            self._path(study, "pseudonym").replace(former)
+            sync(former.parent)
 
     def destroy(self, study: str, which: Secret) -> None:
-        """Destroy a secret for good: tombstone first, then every wrapped form under the folder overwritten and removed.
+        """Destroy a secret for good: tombstone first, then every wrapped form under the folder overwritten and removed,
+        those before a renewal too.
 
         Safe to call again after a crash. What other systems backed up from this folder must be destroyed there.
         """
-        path = self._path(study, which)
-        with _locked(self._folder):
+        with self._writing():
             if not self.is_destroyed(study, which):
-                _write_private(self._tombstone(study, which), b"")
-            for copy in sorted([*self._folder.rglob(f"{path.name}*"), *self._folder.rglob(f".{path.name}*")]):
-                _shred(copy)
-            _sync(path.parent)
+                write_private(self._tombstone(study, which), b"")
+            self._shred(study, which)
 
     def is_gone(self, study: str, which: Secret) -> bool:
         """Answer whether this secret was destroyed and no wrapped form of it is left."""
-        return self.is_destroyed(study, which) and not self._path(study, which).exists()
+        return self.is_destroyed(study, which) and not self._forms(study, which)
 
     def is_destroyed(self, study: str, which: Secret) -> bool:
         """Answer whether this secret was destroyed."""
         return self._tombstone(study, which).exists()
 
+    def rotate_master(self) -> None:
+        """Renew the master key: every secret is wrapped anew, none changes (`rotation.rotate`).
+
+        Raises `Unavailable` (`governance.keys_damaged`) where a secret cannot be unwrapped; then nothing changed.
+        """
+        kept = {name: self._lasting(name) for name in _DERIVED}
+        with self._writing():
+            rotation.rotate(self._folder, random_entropy("master", BYTES), kept)
+
+    def master_mark(self) -> str:
+        """Return what the log may say of the master key: another one has another mark."""
+        with self._reading() as master:
+            return commitment(master)
+
     def signing_key(self) -> Ed25519PrivateKey:
         """Return the key that signs the heads of the audit log."""
         try:
-            raw = aes_key_unwrap(derive(self._master, "wrap/audit"), (self._folder / "audit.key").read_bytes())
-        except (OSError, InvalidUnwrap, ValueError):
+            with self._reading() as master:
+                return Ed25519PrivateKey.from_private_bytes(_unwrapped(master, self._folder / "audit.key"))
+        except OSError:
             raise Unavailable("governance.keys_damaged", name="audit.key") from None
-        return Ed25519PrivateKey.from_private_bytes(raw)
 
     def opposition_key(self) -> bytes:
         """Return the key of the marks of persons who object (`workbench.governance.oppositions`)."""
-        return derive(self._master, "oppositions")
+        return self._lasting("oppositions")
 
     def disclosure_key(self) -> bytes:
         """Return the key under which populations are known again (`workbench.governance.populations`)."""
-        return derive(self._master, "disclosure")
+        return self._lasting("disclosure")
 
     def public_key(self) -> bytes:
         """Return the raw 32-byte Ed25519 public key with which anybody can check the heads."""
         return self.signing_key().public_key().public_bytes_raw()
 
-    def _wrapping(self, study: str, which: Secret) -> bytes:
-        return derive(self._master, f"wrap/{study}/{which}")
+    def _lasting(self, name: str) -> bytes:
+        """Return a key that must outlive the master key: derived from the first one, wrapped by every later one."""
+        path = self._folder / f"{name}.key"
+        with self._reading() as master:
+            return _unwrapped(master, path) if path.exists() else derive(master, name)
+
+    @contextmanager
+    def _reading(self) -> Generator[bytes]:
+        """Give the master key while nobody renews it; a renewal that died half-way is carried through first."""
+        if rotation.is_decided(self._folder):
+            with self._writing():
+                pass
+        with self._held(shared=True) as master:
+            yield master
+
+    @contextmanager
+    def _writing(self) -> Generator[bytes]:
+        with self._held(shared=False) as master:
+            yield master
+
+    @contextmanager
+    def _held(self, *, shared: bool) -> Generator[bytes]:
+        with ExitStack() as held:
+            try:
+                held.enter_context(locked(self._folder, shared=shared))
+                if not shared:
+                    rotation.finish(self._folder)
+                master = (self._folder / MASTER).read_bytes()
+            except OSError:
+                raise Unavailable("governance.keys_missing", folder=self._folder) from None
+            yield master
+
+    def _label(self, study: str, which: Secret) -> str:
+        """Return what names a secret to the demonstration's entropy: another one after each renewal."""
+        done = self.renewals(study)
+        return f"study/{study}/{which}/{done}" if done else f"study/{study}/{which}"
 
     def _path(self, study: str, which: Secret) -> Path:
         if not _STUDY.fullmatch(study):
             raise InvalidInput("governance.study_name")
         return self._folder / "studies" / f"{study}.{which}.key"
+
+    def _former(self, study: str) -> list[Path]:
+        return sorted(self._path(study, "pseudonym").parent.glob(f"{study}.pseudonym.*.key"))
 
     def _tombstone(self, study: str, which: Secret) -> Path:
         return self._path(study, which).with_suffix(".destroyed")
@@ -189,61 +292,40 @@ class KeyRing:
         if self.is_destroyed(study, which):
             raise Unavailable("governance.secret_destroyed", study=study)
 
+    def _forms(self, study: str, which: Secret) -> list[Path]:
+        """Return every wrapped form of a secret under the folder: in use, before a renewal, half written, copied."""
+        stem = self._path(study, which).name.removesuffix("key")
+        return sorted({path for dot in ("", ".") for path in self._folder.rglob(f"{dot}{stem}*key*")})
+
+    def _shred(self, study: str, which: Secret) -> None:
+        for form in self._forms(study, which):
+            shred(form)
+        sync(self._folder / "studies")
+
+
+_DERIVED: Final = ("oppositions", "disclosure")
+
+
+def _unwrapped(master: bytes, path: Path) -> bytes:
+    check_private(path)
+    try:
+        return aes_key_unwrap(wrapping(master, rotation.purpose_of(path)), path.read_bytes())
+    except (InvalidUnwrap, ValueError):
+        raise Unavailable("governance.keys_damaged", name=path.name) from None
+
 
 def _create(folder: Path, entropy: Entropy) -> None:
     """Make what a key folder needs, the master key last; does nothing where there is one. One process at a time."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _check_private(folder)
-    with _locked(folder):
-        if (folder / "master.key").exists():
+    check_private(folder)
+    with locked(folder):
+        if (folder / MASTER).exists():
             return
         (folder / "studies").mkdir(mode=0o700, exist_ok=True)
         if any((folder / "studies").iterdir()):  # secrets without their master: never cover up the loss
-            raise Unavailable("governance.keys_damaged", name="master.key")
+            raise Unavailable("governance.keys_damaged", name=MASTER)
         if entropy is demonstration_entropy:
-            _write_private(folder / "demonstration", b"published keys, for synthetic data only\n")
+            write_private(folder / "demonstration", b"published keys, for synthetic data only\n")
         master = entropy("master", BYTES)
-        _write_private(folder / "audit.key", aes_key_wrap(derive(master, "wrap/audit"), entropy("audit", BYTES)))
-        _write_private(folder / "master.key", master)
-
-
-@contextmanager
-def _locked(folder: Path) -> Generator[None]:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _check_private(path: Path) -> None:
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise Refused("governance.keys_open_to_others", name=path.name)
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    aside = path.with_name(f".{path.name}.new")
-    aside.unlink(missing_ok=True)
-    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-    _sync(path.parent)
-
-
-def _shred(path: Path) -> None:
-    with path.open("r+b") as file:
-        file.write(secrets.token_bytes(max(path.stat().st_size, BYTES)))
-        file.flush()
-        os.fsync(file.fileno())
-    path.unlink()
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        write_private(folder / "audit.key", aes_key_wrap(wrapping(master, "audit"), entropy("audit", BYTES)))
+        write_private(folder / MASTER, master)

@@ -46,12 +46,14 @@ _RESEARCHER, _OFFICER = Role.RESEARCHER, Role.ETHICS_OFFICER
 
 LIFE_CYCLES: Final[Mapping[Kind, LifeCycle]] = {
     "study": LifeCycle(
-        states=("draft", "open", "closed", "expired"),
+        states=("draft", "open", "closed", "expired", "purged"),
         transitions=(
             Transition("open", "draft", "open", _OFFICER, reason=True),
             Transition("close", "open", "closed", _OFFICER, reason=True),
             Transition("abandon", "draft", "closed", _RESEARCHER, reason=True),
             Transition("expire", "open", "expired", "workbench", reason=False),
+            Transition("purge", "closed", "purged", "workbench", reason=False),
+            Transition("purge", "expired", "purged", "workbench", reason=False),
         ),
     ),
     "request": LifeCycle(
@@ -77,8 +79,10 @@ LIFE_CYCLES: Final[Mapping[Kind, LifeCycle]] = {
             Transition("withdraw", "checked", "withdrawn", _RESEARCHER, reason=False),
             Transition("run", "approved", "run", _RESEARCHER, reason=False),
             Transition("void", "approved", "voided", "workbench", reason=True),
+            Transition("expire", "checked", "expired", "workbench", reason=False),
             Transition("expire", "approved", "expired", "workbench", reason=False),
             Transition("expire", "run", "expired", "workbench", reason=False),
+            Transition("renew", "run", "approved", _OFFICER, reason=True),
             Transition("revoke", "approved", "revoked", _OFFICER, reason=True),
             Transition("revoke", "run", "revoked", _OFFICER, reason=True),
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from workbench.governance.deliverable import deliverable, why_never
@@ -31,9 +32,10 @@ def check_protocol(document: Mapping[str, Any]) -> None:
 
     Raises `InvalidInput`: `kernel.document_invalid`, `governance.unknown_legal_basis`,
     `governance.legal_fields_missing`, `governance.unknown_class`, `governance.never_delivered`,
-    `governance.period_reversed`.
+    `governance.period_reversed`, `governance.not_a_day`.
     """
     validate(document, "protocol")
+    check_day(document.get("ends_on"))
     basis = document["legal_basis"]
     missing = missing_fields(basis["code"], basis["fields"])
     if missing:
@@ -42,6 +44,14 @@ def check_protocol(document: Mapping[str, Any]) -> None:
     _check_columns(document["tables"])
     _check_order(document["period"])
     _check_order(document.get("outcome_period", FOLLOW_UP))
+
+
+def check_day(text: str | None) -> None:
+    """Raise `InvalidInput` (`governance.not_a_day`) where a text is given that is no day of the calendar."""
+    try:
+        date.fromisoformat(text or "2000-01-01")
+    except ValueError:
+        raise InvalidInput("governance.not_a_day", day=text) from None
 
 
 def check_request(request: Mapping[str, Any], protocol: Mapping[str, Any], cohort_names: Collection[str]) -> None:

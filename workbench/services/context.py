@@ -17,7 +17,7 @@ from workbench.kernel.errors import Refused, Unavailable
 from workbench.kernel.progress import Progress, silent
 from workbench.kernel.settings import Settings
 from workbench.repository import releases
-from workbench.services import erased_releases, holding
+from workbench.services import erased_releases, holding, key_deeds
 from workbench.store import documents, files, jobs, making, migrate, successors
 from workbench.store.chain import Event
 from workbench.store.store import Store
@@ -89,7 +89,7 @@ def open_workbench(settings: Settings, *, create: bool = False, demo: bool = Fal
     if not workbench.head_file.exists() and audit.is_empty(workbench.store):
         workbench.seal()
     _mend_current(workbench)
-    destroy_revoked(workbench)
+    key_deeds.go_on(workbench)
     sweep_retired(workbench)
     _go_on_erasing(workbench)
     if workbench.recovered:
@@ -150,18 +150,6 @@ def remove_retired(wb: Workbench, release: str) -> None:
             shutil.rmtree(aside, ignore_errors=True)
             (root / release).rename(aside)
         shutil.rmtree(root / f".retired-{release}", ignore_errors=True)
-
-
-def destroy_revoked(wb: Workbench) -> None:
-    """Destroy the data secret of every study whose extracts are revoked.
-
-    Also at each opening: a process may have died between the decision and the deed.
-    """
-    with wb.store.read() as connection:
-        revoked = {state.study for state in documents.states_of(connection, "extract") if state.state == "revoked"}
-    for study in sorted(study for study in revoked if study):
-        if not wb.keys.is_gone(study, "data"):
-            wb.keys.destroy(study, "data")
 
 
 def event(actor: Actor, verb: str, **facts: Any) -> Event:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
+from workbench.governance.keys import Secret
 from workbench.kernel.errors import UserError
 from workbench.kernel.settings import Settings
 from workbench.repository import releases
-from workbench.services import erased_releases, holding
+from workbench.services import erased_releases, holding, key_deeds
 from workbench.services.auditing import verdict_of
 from workbench.services.context import Workbench, open_workbench
 from workbench.store import documents, files, migrate, successors
@@ -106,7 +107,10 @@ def _erasures(wb: Workbench) -> Iterator[Finding]:
 
 def _extracts(wb: Workbench) -> Iterator[Finding]:
     with wb.store.read() as connection:
+        purged = _purged(connection)
         for document in documents.every(connection, "extract"):
+            if document.study in purged:
+                continue
             folder = wb.settings.extracts / document.id
             broken = [
                 file["path"]
@@ -117,12 +121,20 @@ def _extracts(wb: Workbench) -> Iterator[Finding]:
             yield Finding("extract_sound", not broken, {"extract": document.id, "files": ", ".join(broken)})
 
 
+def _purged(connection: Connection) -> set[str]:
+    """Return the studies whose retention is over: their files are gone, as they should be."""
+    return {state.id for state in documents.states_of(connection, "study") if state.state == "purged"}
+
+
 def _made(wb: Workbench) -> Iterator[Finding]:
     """Check that each listed feature set and model lies whole below its extract."""
     with wb.store.read() as connection:
+        purged = _purged(connection)
         ids = {document.digest: document.id for document in documents.every(connection, "extract")}
         for kind, folder_name in (("features", "features"), ("model", "models")):
             for document in documents.every(connection, kind):
+                if document.study in purged:
+                    continue
                 place = wb.settings.extracts / ids[document.body["extract"]] / folder_name / document.id
                 broken = [name for name in _files_of(kind, document.body) if not (place / name).is_file()]
                 if kind == "model" and not broken:
@@ -138,8 +150,15 @@ def _files_of(kind: str, body: dict[str, Any]) -> list[str]:
 
 
 def _secrets(wb: Workbench) -> Iterator[Finding]:
-    """Check that what was revoked cannot be opened any more."""
+    """Check that what was revoked or destroyed cannot be opened any more, and that no decision on keys waits."""
     with wb.store.read() as connection:
-        revoked = {s.study for s in documents.states_of(connection, "extract") if s.state == "revoked" and s.study}
-    for study in sorted(revoked):
-        yield Finding("secret_gone", wb.keys.is_gone(study, "data"), {"study": study})
+        gone: set[tuple[str | None, Secret]] = {
+            (s.study, "data") for s in documents.states_of(connection, "extract") if s.state == "revoked"
+        }
+        every = list(key_deeds.deeds(connection))
+    gone |= {(deed.state.study, which) for deed in every for which in key_deeds.destroys(deed)}
+    for study in sorted({study for study, _ in gone if study}):
+        good = all(wb.keys.is_gone(study, which) for name, which in gone if name == study)
+        yield Finding("secret_gone", good, {"study": study})
+    waiting = sum(1 for deed in every if deed.state.state == "due")
+    yield Finding("keys_due", not waiting, {"count": str(waiting)})

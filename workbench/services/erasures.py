@@ -73,6 +73,21 @@ def add(wb: Workbench, actor: Actor, persons: Iterable[int], progress: Progress 
     return next(view for view in list_orders(wb, actor) if view.id == order)
 
 
+def order(wb: Workbench, actor: Actor, persons: Iterable[int]) -> str:
+    """Keep an order as `add` does, and leave carrying it out to `carry_out` or the next opening; return its id.
+
+    For the app, which starts no long work itself and gives no worker the id of a person. Raises as `add`.
+    """
+    with acting(wb, actor, "optout.add"), alone(wb):
+        return _keep(wb, actor, set(persons))
+
+
+def carry_out(wb: Workbench, actor: Actor, progress: Progress = silent) -> None:
+    """Carry out every order that is pending; raises as `add`."""
+    with acting(wb, actor, "optout.add"), alone(wb):
+        _carry_out(wb, actor.name, event(actor, ERASED), holding.PATIENCE, progress)
+
+
 def _keep(wb: Workbench, actor: Actor, persons: set[int]) -> str:
     if not persons or any(not -LARGEST <= person <= LARGEST for person in persons):
         raise InvalidInput("erasure.nobody")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from workbench.extracts import risk
+from workbench.extracts import risk_words
 from workbench.governance import log_periods
 from workbench.governance.legal_bases import field_label, legal_basis
 from workbench.kernel.html import Html, facts, heading, join, paragraph, table, tag, whole_digest
@@ -105,7 +105,7 @@ def _extract(seen: Evidence, extract: Mapping[str, Any]) -> list[object]:
         facts(lines),
         seen.table(("table", "requested", "approved", "delivered"), rows, "delivered_caption"),
         heading(seen.t("risk"), 3),
-        *(paragraph(sentence) for sentence in risk.sentences(body["risk"], seen.lang)),
+        *(paragraph(sentence) for sentence in risk_words.sentences(body["risk"], seen.lang)),
     ]
 
 

@@ -16,14 +16,13 @@ from workbench.extracts.read import read_tables
 from workbench.extracts.select import last_date
 from workbench.governance import lifecycle, policy
 from workbench.governance.actors import Actor
-from workbench.kernel import clock
 from workbench.kernel.digest import digest_manifest, short
 from workbench.kernel.errors import Refused
 from workbench.kernel.progress import Progress, silent
 from workbench.repository.releases import Release
-from workbench.services import cohorts, objections, requests, studies
-from workbench.services.context import Workbench, acting, destroy_revoked, event, working
-from workbench.services.expiry import expire
+from workbench.services import cohorts, key_deeds, objections, requests, studies
+from workbench.services.context import Workbench, acting, event, working
+from workbench.services.expiry import expire, today
 from workbench.services.releases import verified_release
 from workbench.services.requests import RequestView
 from workbench.store import documents, making, successors
@@ -57,6 +56,7 @@ def run_extract(wb: Workbench, actor: Actor, ref: str, progress: Progress = sile
         if done:
             return show_extract(wb, actor, done)
         state = _may_run(wb, actor, request)
+        key_deeds.go_on(wb)  # a renewal that died half-way, before new secrets are made
         args = {"request": request.digest}
         with working(wb, actor, "extract.run", args, progress) as (job, report):
             facts = {"study": request.study, "subject": request.id}
@@ -64,6 +64,7 @@ def run_extract(wb: Workbench, actor: Actor, ref: str, progress: Progress = sile
             with making.making(wb.store, job, root, event(actor, "extract.run", **facts)) as made:
                 with wb.store.read() as connection:
                     objected = objections.active(connection, request.study)
+                    renewed = key_deeds.renewals(connection, request.study)
                 made.event.payload["objections"] = [each.id for each in objected]
                 manifest = _build(wb, request, made, objected, report)
                 extract_id = f"ext-{short(digest_manifest(manifest))}"
@@ -78,6 +79,8 @@ def run_extract(wb: Workbench, actor: Actor, ref: str, progress: Progress = sile
                     successors.check_stands(write, manifest["release"])
                     objections.check_unchanged(write, request.study, objected)
                     _check_study(write, request)
+                    if key_deeds.renewals(write.connection, request.study) != renewed:
+                        raise Refused("store.changed_meanwhile", id=request.study)
                     expires = request.expires_on
                     documents.set_state(write, State("extract", extract_id, digest, request.study, "open", expires, ""))
                     documents.move_state(write, "request", request.id, state)
@@ -106,7 +109,7 @@ def _may_run(wb: Workbench, actor: Actor, request: RequestView) -> str:
     if study.digest != request.document["protocol"]:
         raise Refused("services.protocol_changed", study=study.id)
     state = lifecycle.check_transition("request", request.state, "run", actor.role)
-    if request.expires_on is None or date.fromisoformat(request.expires_on) < clock.today():
+    if request.expires_on is None or date.fromisoformat(request.expires_on) < today(wb):
         raise Refused("services.approval_expired", request=request.id, expires_on=request.expires_on)
     return state
 
@@ -227,5 +230,5 @@ def revoke(wb: Workbench, actor: Actor, ref: str, reason: str) -> ExtractView:
             for state in documents.states_of(write.connection, "request"):
                 if state.study == view.study and state.state in {"approved", "run"}:
                     documents.move_state(write, "request", state.id, "revoked")
-        destroy_revoked(wb)
+        key_deeds.carry_out(wb, event(actor, "extract.revoke"))
     return show_extract(wb, actor, ref)

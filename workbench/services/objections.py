@@ -50,6 +50,21 @@ class ObjectionView:
     concerned: tuple[Made, ...]
 
 
+def persons_of(text: str) -> set[int]:
+    """Return the ids of persons written one a line; a blank line counts for nothing.
+
+    Raises `InvalidInput` (`erasure.not_a_person`), which names the line and never what stands there.
+    """
+    found: set[int] = set()
+    for line, word in enumerate(text.splitlines(), start=1):
+        if word.strip():
+            try:
+                found.add(int(word))
+            except ValueError:
+                raise InvalidInput("erasure.not_a_person", line=line) from None
+    return found
+
+
 def add(wb: Workbench, actor: Actor, persons: Iterable[int], study: str | None = None) -> ObjectionView:
     """Leave persons, by their `person_id`, out of a study (of every study without one) from now on.
 
@@ -137,7 +152,8 @@ def _holds(wb: Workbench, extract: Document, study: str, persons: Sequence[int])
     """Answer whether an extract has a row of one of some persons; yes where nobody can open it any more, since what was
     made of it, and copies, may hold them."""
     try:
-        theirs = pseudonymize(wb.keys.study_secret(study, "pseudonym"), "person", list(persons)).values
+        secret = wb.keys.pseudonym_secret_of(study, extract.body["key_commitment"])
+        theirs = pseudonymize(secret, "person", list(persons)).values
         rows = read_table(wb.settings.extracts / extract.id, "cohort", wb.keys.study_secret(study, "data"))
     except UserError:
         return True

@@ -109,7 +109,7 @@ def _files(database: str, engine: str, results: Iterable[Path]) -> Engine:
     path = Path(database).absolute()
     if not path.exists():
         raise InvalidInput("own.no_database", database=database)
-    if any(_in_a_home(place) for place in (path, *path.glob("*.parquet"))):
+    if any(in_a_home(place) for place in (path, *path.glob("*.parquet"))):
         raise Refused("own.home_files", database=database)
     if path.is_file():
         if engine == "spark":
@@ -121,7 +121,7 @@ def _files(database: str, engine: str, results: Iterable[Path]) -> Engine:
     return _spark(tables) if engine == "spark" else DuckDBEngine.over_parquet(tables, results=results)
 
 
-def _in_a_home(path: Path) -> bool:
+def in_a_home(path: Path) -> bool:
     """Answer whether a path, its links followed, lies in a home or its keys: any home's, or the one in use here."""
     place = path.resolve()
     here = load_settings()
@@ -188,7 +188,7 @@ def check_out(out: Path) -> Form:
     `InvalidInput` for a folder that is not there or a kind of file that is not .parquet or .csv."""
     if out.suffix not in _FORMS or not out.absolute().parent.is_dir() or out.is_dir():
         raise InvalidInput("own.cannot_write", file=str(out))
-    if _in_a_home(out):
+    if in_a_home(out):
         raise Refused("own.home_files", database=str(out))
     return _FORMS[out.suffix]
 

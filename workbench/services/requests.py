@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, cast
@@ -10,13 +10,15 @@ from typing import Any, Literal, cast
 from workbench.governance import lifecycle, policy, protocols
 from workbench.governance.actors import Actor
 from workbench.governance.protocols import Columns
+from workbench.governance.votes import read_votes
 from workbench.kernel import clock
 from workbench.kernel.digest import digest_document, short
 from workbench.kernel.errors import InvalidInput, Refused
+from workbench.kernel.schemas import validate
 from workbench.services import studies
 from workbench.services.cohorts import CohortRef, reference
 from workbench.services.context import Workbench, acting, event
-from workbench.services.expiry import expire
+from workbench.services.expiry import expire, today
 from workbench.services.studies import StudyView
 from workbench.store import documents, successors
 from workbench.store.documents import Document, State
@@ -129,12 +131,14 @@ def _file(wb: Workbench, actor: Actor, request_id: str, document: dict[str, Any]
 
 def decide(
     wb: Workbench, actor: Actor, ref: str, decision: Decision, *, protocol_digest: str, reason: str,
-    conditions: tuple[str, ...] = (),
+    conditions: Sequence[str] = (), votes: Sequence[str] = (),
 ) -> RequestView:  # fmt: skip
     """Decide on a request as somebody other than its author, on exactly the protocol that was read.
 
-    The actor names the protocol's digest again, at the moment of deciding; the log keeps when. Raises `Refused`:
-    `governance.self_approval`, `governance.wrong_state`, `governance.reason_needed`, `services.protocol_changed`.
+    The actor names the protocol's digest again, at the moment of deciding; the log keeps when. `votes` are those of
+    committees (`governance.votes.read_vote`), `conditions` what the decision asks for; both stand in the approval.
+    Raises `Refused`: `governance.self_approval`, `governance.wrong_state`, `governance.reason_needed`,
+    `services.protocol_changed`, `services.study_not_open`; `InvalidInput`: `governance.vote_form`.
     """
     with acting(wb, actor, "request.decide", subject=ref):
         view = show_request(wb, actor, ref)
@@ -142,8 +146,10 @@ def decide(
         current = studies.show_study(wb, actor, view.study)
         if protocol_digest != view.document["protocol"] or current.digest != protocol_digest:
             raise Refused("services.protocol_changed", study=view.study)
+        if current.state != "open":
+            raise Refused("services.study_not_open", study=view.study, state=current.state)
         state = lifecycle.check_transition("request", view.state, TRANSITION[decision], actor.role, reason)
-        document = {
+        document: dict[str, Any] = {
             "format": APPROVAL_FORMAT,
             "request": view.digest,
             "protocol": protocol_digest,
@@ -152,8 +158,32 @@ def decide(
             "reason": reason,
             "conditions": list(conditions),
         }
-        expires = clock.today() + timedelta(days=view.protocol["duration_days"]) if decision == "approved" else None
-        _decide(wb, actor, view, document, state, expires.isoformat() if expires else None)
+        if votes:
+            document["votes"] = read_votes(votes)
+        validate(document, "approval")
+        _decide(wb, actor, view, document, state, _last_day(wb, view) if decision == "approved" else None)
+    return show_request(wb, actor, ref)
+
+
+def _last_day(wb: Workbench, view: RequestView) -> str:
+    """Return the last day of an approval: the protocol's `duration_days` from now, and never after its study's."""
+    day = (today(wb) + timedelta(days=view.protocol["duration_days"])).isoformat()
+    return min(day, view.protocol.get("ends_on", day))
+
+
+def withdraw(wb: Workbench, actor: Actor, ref: str, reason: str = "") -> RequestView:
+    """Take a request back that waits for a decision, as a researcher of its study.
+
+    Raises `governance.wrong_state` once it is decided, `store.no_document`.
+    """
+    with acting(wb, actor, "request.withdraw", subject=ref):
+        view = show_request(wb, actor, ref)
+        to = lifecycle.check_transition("request", view.state, "withdraw", actor.role, reason)
+        facts = {"study": view.study, "subject": view.id, "before": view.digest, "reason": reason or None}
+        seen = State("request", view.id, view.digest, view.study, view.state, view.expires_on, view.changed_at)
+        with wb.store.write(event(actor, "request.withdraw", **facts)) as write:
+            documents.check_unchanged(write, seen, "request", view.id)
+            documents.move_state(write, "request", view.id, to)
     return show_request(wb, actor, ref)
 
 

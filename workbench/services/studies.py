@@ -12,9 +12,11 @@ from workbench.governance.actors import Actor
 from workbench.kernel.digest import digest_document
 from workbench.kernel.errors import InvalidInput, Refused
 from workbench.repository import releases
+from workbench.services import ending
 from workbench.services.context import Workbench, acting, event
+from workbench.services.expiry import expire
 from workbench.services.releases import current_release
-from workbench.store import documents, successors
+from workbench.store import chain, documents, successors
 from workbench.store.documents import Document, State
 
 ID = re.compile(r"^(rel|not|coh|req|app|ext|des|fea|mod)-")
@@ -26,7 +28,11 @@ CURRENT = "current"
 
 @dataclass(frozen=True)
 class StudyView:
-    """A study as people see it; `protocol` is the document that is valid now and `digest` names it."""
+    """A study as people see it; `protocol` is the document that is valid now and `digest` names it.
+
+    `ends_on` is the last day of an open study, where its protocol names one; `kept_until` the last day on which what is
+    needed to find persons again is kept of one that ended.
+    """
 
     id: str
     digest: str
@@ -35,6 +41,8 @@ class StudyView:
     protocol: dict[str, Any]
     owner: str
     made_at: str
+    ends_on: str | None = None
+    kept_until: str | None = None
 
 
 def create_study(wb: Workbench, actor: Actor, protocol: Mapping[str, Any]) -> StudyView:
@@ -102,16 +110,61 @@ def open_study(wb: Workbench, actor: Actor, study: str, *, protocol_digest: str,
         with wb.store.write(event(actor, "study.open", study=study, subject=study, reason=reason)) as write:
             documents.check_unchanged(write, seen, "study", study)
             write.event.before = write.event.after = view.digest
-            documents.move_state(write, "study", study, state)
+            ends_on = view.protocol.get("ends_on")
+            documents.set_state(write, State("study", study, view.digest, study, state, ends_on, ""))
     return show_study(wb, actor, study)
+
+
+def close_study(wb: Workbench, actor: Actor, study: str, reason: str) -> StudyView:
+    """Close an open study: its extracts and approvals end with it, as on their last day. Its keys stay, so that an
+    opposition still finds its persons, until the protocol's `retention_days` after today are over.
+
+    Raises `governance.wrong_state`, `governance.reason_needed`, `store.no_document`.
+    """
+    with acting(wb, actor, "study.close", study=study):
+        seen = _state(wb, actor, study)
+        to = lifecycle.check_transition("study", seen.state, "close", actor.role, reason)
+        facts = {"study": study, "subject": study, "before": seen.digest, "reason": reason}
+        with wb.store.write(event(actor, "study.close", **facts)) as write:
+            documents.check_unchanged(write, seen, "study", study)
+            until = ending.kept_until(write.connection, seen.digest, chain.today(write.connection))
+            write.event.payload = {"closed": ending.end_belongings(write, study, "study.close"), "kept_until": until}
+            documents.set_state(write, State("study", study, seen.digest, study, to, until, ""))
+    return show_study(wb, actor, study)
+
+
+def abandon_study(wb: Workbench, actor: Actor, study: str, reason: str) -> StudyView:
+    """Give a draft up, as one of its researchers; nothing was made of it, so nothing is kept but the protocol.
+
+    Raises `governance.wrong_state`, `governance.reason_needed`, `store.no_document`.
+    """
+    with acting(wb, actor, "study.abandon", study=study):
+        seen = _state(wb, actor, study)
+        to = lifecycle.check_transition("study", seen.state, "abandon", actor.role, reason)
+        facts = {"study": study, "subject": study, "before": seen.digest, "reason": reason}
+        with wb.store.write(event(actor, "study.abandon", **facts)) as write:
+            documents.check_unchanged(write, seen, "study", study)
+            documents.move_state(write, "study", study, to)
+    return show_study(wb, actor, study)
+
+
+def _state(wb: Workbench, actor: Actor, study: str) -> State:
+    """Return where a study stands that the actor may know of; raises `store.no_document`."""
+    show_study(wb, actor, study)
+    with wb.store.read() as connection:
+        state = documents.state(connection, "study", study)
+    assert state is not None
+    return state
 
 
 def list_studies(wb: Workbench, actor: Actor) -> list[StudyView]:
     """Return the studies that the actor may know of, the latest change first."""
-    with acting(wb, actor, "study.read"), wb.store.read() as connection:
-        found = [
-            (state, documents.find(connection, state.digest)) for state in documents.states_of(connection, "study")
-        ]
+    with acting(wb, actor, "study.read"):
+        expire(wb)
+        with wb.store.read() as connection:
+            found = [
+                (state, documents.find(connection, state.digest)) for state in documents.states_of(connection, "study")
+            ]
     return [_view(state, doc) for state, doc in found if doc and policy.can_see_study(actor, doc.body)]
 
 
@@ -132,4 +185,6 @@ def _view(state: State, document: Document) -> StudyView:
         protocol=document.body,
         owner=document.made_by,
         made_at=document.made_at,
+        ends_on=state.expires_on if state.state == "open" else None,
+        kept_until=state.expires_on if state.state in {"closed", "expired"} else None,
     )

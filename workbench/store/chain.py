@@ -10,6 +10,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from json.encoder import encode_basestring as _quoted
 from typing import Any
 
@@ -86,6 +87,13 @@ def payload_digest(salt: str, canonical: str) -> str:
 
 def _said(value: str | None) -> str:
     return "null" if value is None else _quoted(value)
+
+
+def today(connection: Connection) -> date:
+    """Return the current date (UTC), or that of the log's last entry where the clock stands before it."""
+    last = connection.execute(select(audit.c.time).order_by(audit.c.seq.desc()).limit(1)).scalar()
+    now = clock.today()
+    return max(now, date.fromisoformat(last[:10])) if last else now
 
 
 def append(connection: Connection, event: Event) -> int:

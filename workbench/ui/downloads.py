@@ -13,7 +13,8 @@ from starlette.responses import PlainTextResponse, Response
 
 from workbench.governance.actors import Actor
 from workbench.kernel.errors import UserError
-from workbench.services import auditing, evidence
+from workbench.kernel.text import Lang
+from workbench.services import auditing, evidence, register
 from workbench.services.context import Workbench
 from workbench.ui import session, signin, state
 
@@ -37,11 +38,22 @@ def _evidence(wb: Workbench, actor: Actor, ref: str) -> bytes:
     return evidence.pack(wb, actor, ref).content
 
 
+def _register_html(lang: Lang) -> Callable[[Workbench, Actor, str], bytes]:
+    return lambda wb, actor, _: register.as_html(register.public_register(wb, actor), lang).encode()
+
+
+def _register_json(wb: Workbench, actor: Actor, _: str) -> bytes:
+    return register.as_json(register.public_register(wb, actor)).encode()
+
+
 FILES: Mapping[str, tuple[str, Callable[[Workbench, Actor, str], bytes]]] = {
     "audit-head.json": ("application/json", _head),
     "audit-log.json": ("application/json", _log_json),
     "audit-log.csv": ("text/csv; charset=utf-8", _log_csv),
     "evidence.zip": ("application/zip", _evidence),
+    "register.json": ("application/json", _register_json),
+    "register.html": ("text/html; charset=utf-8", _register_html("fr")),
+    "register.en.html": ("text/html; charset=utf-8", _register_html("en")),
 }
 """What can be taken: name → media type and the service that makes it (it checks the policy and writes the log), of the
 thing that the address names as `id`."""

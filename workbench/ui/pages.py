@@ -27,6 +27,7 @@ PAGES = (
     PageInfo("cohorts", "cohortes", "cohort.generate"),
     PageInfo("requests", "demandes", "extract.open"),
     PageInfo("review", "examen", "request.decide"),
+    PageInfo("oppositions", "oppositions", "optout.read"),
     PageInfo("models", "modeles", "model.read"),
     PageInfo("log", "journal", "audit.read"),
 )

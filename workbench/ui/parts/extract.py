@@ -8,6 +8,7 @@ import streamlit as st
 
 from workbench.governance.actors import Actor
 from workbench.governance.policy import can
+from workbench.services import study_keys
 from workbench.services.extracts import ExtractView
 from workbench.ui.parts.markup import (
     Html,
@@ -26,7 +27,7 @@ from workbench.ui.parts.risk import draw_risk
 from workbench.ui.parts.sides import columns_delivered
 from workbench.ui.parts.why import why_person
 from workbench.ui.parts.words import day, moment, named, number, period, person, rule_name, state_badge
-from workbench.ui.state import lang, t
+from workbench.ui.state import lang, t, workbench
 
 
 def draw_extract(actor: Actor, view: ExtractView) -> None:
@@ -35,6 +36,7 @@ def draw_extract(actor: Actor, view: ExtractView) -> None:
     st.subheader(t("extract_heading", extract=view.id), anchor=False)
     show(tag("p", join([state_badge("extract", view.state), " ", t("extract_until", day=day(view.expires_on))])))
     show(paragraph(t("extract_where" if can(actor, "extract.open") else "extract_where_officer"), "wb-quiet"))
+    show(*_why_closed(actor, view))
     rows = sum(entry["rows"] for entry in manifest["tables"] if entry["name"] != "concept")
     numbers = [
         (t("extract_persons"), number(manifest["risk"]["persons"])),
@@ -53,6 +55,14 @@ def draw_extract(actor: Actor, view: ExtractView) -> None:
         with st.expander(t("why_heading")):
             why_person(actor, view)
     show(heading(t("provenance")), _provenance(view))
+
+
+def _why_closed(actor: Actor, view: ExtractView) -> list[Html]:
+    """Return why an extract cannot be opened, where it cannot: its state, or the key that opens it."""
+    if view.state in {"renewed", "revoked", "expired"}:
+        return [paragraph(t(f"extract_closed_{view.state}"), "wb-note")]
+    key = study_keys.data_key_state(workbench(), actor, view.study)
+    return [] if key == "whole" else [paragraph(t(f"key_data_{key}"), "wb-note")]
 
 
 def _transforms(manifest: dict[str, Any]) -> Html:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from workbench.governance.legal_bases import field_label
 from workbench.governance.protocols import Columns
+from workbench.governance.votes import OPINIONS
+from workbench.kernel.text import say
 from workbench.services.cohorts import CohortRef
 from workbench.services.requests import RequestView
-from workbench.ui.parts.markup import Html, badge, facts, join, paragraph, table, tag
-from workbench.ui.parts.words import moment, named, period, person, shown, withheld_reason
-from workbench.ui.state import pick, t
+from workbench.ui.parts.markup import Html, badge, facts, heading, join, paragraph, table, tag
+from workbench.ui.parts.words import day, moment, named, period, person, shown, withheld_reason
+from workbench.ui.state import lang, pick, t
 
 STEPS = ("filed", "checked", "approved", "run", "expired")
 """The way of a request that goes well, as `lifecycle` has it."""
@@ -60,6 +63,21 @@ def _periods(view: RequestView, name: str) -> str:
     if asked == allowed:
         return period(asked)
     return t("period_of", asked=period(asked), allowed=period(allowed))
+
+
+def opinions(view: RequestView) -> Html:
+    """Return what committees and authorities said, in the protocol and with the decision, side by side; nothing where
+    nobody was asked."""
+    fields = view.protocol["legal_basis"]["fields"]
+    rows: list[tuple[object, ...]] = [
+        (field_label(name, lang()), fields[name], t("votes_protocol")) for name in OPINIONS if name in fields
+    ]
+    votes = view.approval.body.get("votes", ()) if view.approval is not None else ()
+    rows += [(each["committee"], say(f"governance.vote_{each['vote']}", lang()), day(each["day"])) for each in votes]
+    if not rows:
+        return Html("")
+    heads = [t("votes_who"), t("votes_said"), t("votes_when")]
+    return join([heading(t("votes_heading")), table(heads, rows, t("votes_caption"))])
 
 
 def columns_asked(columns: Mapping[str, Columns]) -> Html:

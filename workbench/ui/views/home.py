@@ -14,6 +14,7 @@ from workbench.services import extracts, jobs, learning, releases, requests
 from workbench.services.releases import ReleaseView
 from workbench.services.studies import StudyView
 from workbench.ui.parts import release as parts
+from workbench.ui.parts import study_end
 from workbench.ui.parts.markup import (
     Html,
     bullets,
@@ -118,6 +119,8 @@ def _studies(actor: Actor, mine: list[StudyView]) -> None:
         ]
         title = join([tag("strong", study.title), " ", state_badge("study", study.state)])
         show(tag("section", join([paragraph(title, "wb-card-title"), facts(lines)]), "wb-card"))
+        study_end.kept(study)
+        study_end.abandon(actor, study)
 
 
 def _data(actor: Actor) -> None:

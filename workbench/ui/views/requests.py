@@ -17,7 +17,7 @@ from workbench.ui.parts.listing import Entry, chooser
 from workbench.ui.parts.markup import facts, heading, join, link, paragraph, show, tag, whole_digest
 from workbench.ui.parts.request_form import draw_form
 from workbench.ui.parts.shell import empty, my_studies
-from workbench.ui.parts.sides import columns_asked, request_facts, steps
+from workbench.ui.parts.sides import columns_asked, opinions, request_facts, steps
 from workbench.ui.parts.words import day, moment, person, state_badge
 from workbench.ui.state import href, t, workbench
 
@@ -89,7 +89,14 @@ def _request(actor: Actor, view: RequestView, made: list[ExtractView]) -> None:
         busy = work.is_under_way(SLOT, actor)
         if st.button(t("request_run"), type="primary", disabled=busy, key=f"requests_run_{view.id}"):
             work.start(SLOT, actor, "extract.run", {"request": view.id})
-    show(request_facts(view))
+    if (
+        view.state == "checked"
+        and can(actor, "request.withdraw")
+        and st.button(t("withdraw_send"), key=f"requests_withdraw_{view.id}")
+    ):
+        requests.withdraw(workbench(), actor, view.id)
+        st.rerun()
+    show(request_facts(view), opinions(view))
     if view.approval is not None:
         _decision(view)
     show(heading(t("columns_heading")), columns_asked(view.columns))

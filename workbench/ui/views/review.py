@@ -13,13 +13,26 @@ from workbench.kernel.errors import Refused, UserError
 from workbench.services import requests, risk, studies
 from workbench.services.requests import Decision, RequestView
 from workbench.services.studies import StudyView
+from workbench.ui.parts import study_end
 from workbench.ui.parts.errors import panel
 from workbench.ui.parts.listing import Entry, chooser
-from workbench.ui.parts.markup import Html, bullets, facts, heading, join, paragraph, show, table, tag, whole_digest
+from workbench.ui.parts.markup import (
+    Html,
+    bullets,
+    facts,
+    heading,
+    join,
+    link,
+    paragraph,
+    show,
+    table,
+    tag,
+    whole_digest,
+)
 from workbench.ui.parts.risk import draw_risk
 from workbench.ui.parts.shell import my_studies
-from workbench.ui.parts.sides import columns_asked, request_facts, steps
-from workbench.ui.parts.words import moment, named, number, period, person, role_name, state_badge
+from workbench.ui.parts.sides import columns_asked, opinions, request_facts, steps
+from workbench.ui.parts.words import day, moment, named, number, period, person, role_name, state_badge
 from workbench.ui.state import lang, parameters, t, workbench
 
 DIGITS = 8
@@ -34,9 +47,12 @@ def draw(actor: Actor) -> None:
     asked = [view for view in requests.list_requests(workbench(), actor) if view.study in known]
     waiting = [view for view in asked if view.state == "checked"]
     past = [view for view in asked if view.state != "checked"]
+    others = [study for study in mine if study.state != "draft"]
     left, right = st.columns([1, 3], gap="large")
     with left:
-        chosen = chooser("review", _entries(drafts, waiting, past))
+        chosen = chooser("review", [*_entries(drafts, waiting, past), *_studies(others)])
+        ways = [link(t(f"register_{kind}"), f"/download/register.{file}") for kind, file in _register()]
+        show(paragraph(join([t("register_take"), " ", join(ways, " · ")]), "wb-quiet"))
     with right:
         _chosen(actor, chosen, mine, asked, bool(drafts or waiting))
 
@@ -53,6 +69,17 @@ def _entries(drafts: list[StudyView], waiting: list[RequestView], past: list[Req
     return found + [
         Entry(view.id, view.cohort.title, view.id, state_badge("request", view.state), t("review_past"))
         for view in past
+    ]
+
+
+def _register() -> tuple[tuple[str, str], ...]:
+    return ("page", "html" if lang() == "fr" else "en.html"), ("json", "json")
+
+
+def _studies(others: list[StudyView]) -> list[Entry]:
+    return [
+        Entry(view.id, view.title, view.id, state_badge("study", view.state), t("review_known_studies"))
+        for view in others
     ]
 
 
@@ -82,6 +109,7 @@ def _request(actor: Actor, view: RequestView) -> None:
         draw_risk(extract.manifest["risk"])
     else:
         show(bullets(risk.before_delivery(view, lang(), lambda name: named("table", name))))
+    show(opinions(view))
     if view.approval is not None:
         body = view.approval.body
         said = t(
@@ -90,7 +118,7 @@ def _request(actor: Actor, view: RequestView) -> None:
             who=person(body["reviewer"]),
             when=moment(view.approval.made_at),
         )
-        show(heading(t("decision")), paragraph(said), paragraph(tag("q", body["reason"])))
+        show(heading(t("decision")), paragraph(said), paragraph(tag("q", body["reason"])), bullets(body["conditions"]))
     if view.state == "checked":
         _decide_request(actor, view)
 
@@ -111,20 +139,26 @@ def _decide_request(actor: Actor, view: RequestView) -> None:
             key="review_decision",
         )
         reason = st.text_area(t("decide_reason"), help=t("decide_reason_help"), key="review_reason")
+        votes = st.text_area(t("decide_votes"), height=68, key="review_votes")
         conditions = st.text_area(t("decide_conditions"), height=68, key="review_conditions")
         digits = st.text_input(
             t("decide_digits", count=DIGITS), max_chars=DIGITS, autocomplete="off", key="review_digits"
         )
         if st.form_submit_button(t("decide_send"), type="primary"):
-            made = tuple(line.strip() for line in conditions.splitlines() if line.strip())
+            made, voted = _lines(conditions), _lines(votes)
 
             def decide(digest: str) -> None:
                 answer = decision or "sent_back"
                 requests.decide(
-                    workbench(), actor, view.id, answer, protocol_digest=digest, reason=reason, conditions=made
-                )
+                    workbench(), actor, view.id, answer, protocol_digest=digest, reason=reason, conditions=made,
+                    votes=voted,
+                )  # fmt: skip
 
             _send(digits, view.document["protocol"], decision is not None, decide, view.id)
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
 def _send(digits: str, digest: str, chosen: bool, decide: Callable[[str], object], then: str) -> None:
@@ -171,6 +205,7 @@ def _study(actor: Actor, view: StudyView) -> None:
         (t("study_retention"), t("days", count=number(protocol["retention_days"]))),
         (t("study_sensitive"), ", ".join(protocol["sensitive_classes"]) or t("none")),
         (t("study_destinations"), ", ".join(protocol["destinations"]) or t("study_no_destination")),
+        *([(t("study_ends_on"), day(view.ends_on))] if view.ends_on else []),
         (t("study_protocol"), whole_digest(view.digest)),
     ]
     rows = [(named("table", name), ", ".join(columns)) for name, columns in protocol["tables"].items()]
@@ -179,6 +214,9 @@ def _study(actor: Actor, view: StudyView) -> None:
     )
     if view.state == "draft":
         _open_study(actor, view)
+    study_end.kept(view)
+    study_end.keys(actor, view)
+    study_end.close(actor, view)
 
 
 def _label(field: str) -> str:
