@@ -28,6 +28,7 @@ PAGES = (
     PageInfo("requests", "demandes", "extract.open"),
     PageInfo("review", "examen", "request.decide"),
     PageInfo("models", "modeles", "model.read"),
+    PageInfo("outputs", "sorties", "output.read"),
     PageInfo("log", "journal", "audit.read"),
 )
 PATHS = frozenset(f"/{page.path}" for page in PAGES)
