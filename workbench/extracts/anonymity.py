@@ -206,14 +206,21 @@ def unique_runs(days: pl.DataFrame, length: int, persons: int) -> npt.NDArray[np
     `days` has distinct rows `person` (0 … persons - 1), `day`, sorted by both; an interval lies between two days that
     follow each other. Whoever has fewer intervals is not alone with them: there is nothing to know.
     """
-    day, person = days["day"].to_numpy().astype(np.int64), days["person"].to_numpy()
+    day, person = days["day"].to_numpy().astype(np.int64), days["person"].to_numpy().astype(np.int64)
     count = max(day.size - length, 0)
-    # 20 bits an interval (2,800 years): three of them are one number
-    gaps = (np.diff(day)[place : place + count] << 20 * place for place in range(length))
+    gaps = np.diff(day)
     whole = person[length:] == person[:count]
-    run, owner = sum(gaps, np.zeros(count, dtype=np.int64))[whole], person[:count][whole]
-    order = np.argsort(run, kind="stable")  # equal runs stay in the order of their persons
-    run, owner = run[order], owner[order]
+    owner, many = person[:count][whole], max(persons, 1)
+    lived = [gaps[place : place + count][whole] for place in range(length)]
+    run, top = np.zeros(owner.size, dtype=np.int64), 1
+    for gap in lived:
+        longest = int(gap.max(initial=0)) + 1
+        if top * longest * many > _MOST:  # rare: then runs are numbered anew
+            distinct_runs, run = np.unique(run, return_inverse=True)
+            top = distinct_runs.size
+        run, top = run * longest + gap, top * longest
+    # Run and person as one number: equal runs stand together, their persons in order.
+    run, owner = np.divmod(np.sort(run * many + owner), many)
     starts = np.flatnonzero(np.diff(run, prepend=-1))
     ends = np.append(starts[1:], run.size)[: starts.size] - 1
     alone = starts[owner[starts] == owner[ends]]

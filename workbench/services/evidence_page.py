@@ -105,8 +105,12 @@ def _extract(seen: Evidence, extract: Mapping[str, Any]) -> list[object]:
         facts(lines),
         seen.table(("table", "requested", "approved", "delivered"), rows, "delivered_caption"),
         heading(seen.t("risk"), 3),
-        *(paragraph(sentence) for sentence in risk_words.sentences(body["risk"], seen.lang)),
+        *(paragraph(sentence) for sentence in _risk(seen, body["risk"])),
     ]
+
+
+def _risk(seen: Evidence, risk: Mapping[str, Any]) -> list[str]:
+    return risk_words.sentences(risk, seen.lang, lambda name: seen.named("table", name))
 
 
 def _opened(seen: Evidence) -> list[object]:
