@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,6 +155,15 @@ def test_an_unknown_page_is_said_to_be_unknown(client: Client) -> None:
     answer = client.ask("/nowhere?lang=en")
     assert answer.status == 404
     assert "There is no such page." in answer.text
+
+
+def test_the_register_is_the_officers_to_make_in_both_languages(client: Client) -> None:
+    client.sign_in("researcher")
+    assert client.ask("/download/register.html").status == 403
+    client.sign_in("ethics")
+    assert "Registre des études" in client.ask("/download/register.html").text
+    assert "Register of studies" in client.ask("/download/register.en.html").text
+    assert json.loads(client.ask("/download/register.json").text)["format"] == "workbench/register/1"
 
 
 def test_the_head_is_the_officers_and_its_download_is_logged(client: Client, app: App) -> None:

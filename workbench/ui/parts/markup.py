@@ -41,5 +41,7 @@ __all__ = [
 
 
 def show(*pieces: str) -> None:
-    """Draw pieces of markup on the page."""
-    st.html("".join(pieces))
+    """Draw pieces of markup on the page; nothing where there are none."""
+    drawn = "".join(pieces)
+    if drawn:
+        st.html(drawn)
