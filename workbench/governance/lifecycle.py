@@ -1,4 +1,4 @@
-"""The life cycles of a study and of a request, as data: states, transitions, one owner each.
+"""The life cycles of a study, of a request and of an output, as data: states, transitions, one owner each.
 
 The diagram in the docs is drawn from these tables. A request that was sent back or voided is not edited: a
 corrected one is filed, with its own digest.
@@ -14,13 +14,14 @@ from workbench.governance.actors import Role
 from workbench.kernel.errors import Refused
 from workbench.kernel.text import Lang, say
 
-Kind = Literal["study", "request"]
-Owner = Role | Literal["workbench"]
+Kind = Literal["study", "request", "output"]
+Owner = Role | Literal["workbench", "requester"]
 
 
 @dataclass(frozen=True)
 class Transition:
-    """One step: `owner` does it (`workbench` = done automatically), `reason` says whether one must be written."""
+    """One step: `owner` does it (`workbench` = done automatically, `requester` = who filed it), `reason` says whether
+    one must be written."""
 
     name: str
     source: str
@@ -85,6 +86,25 @@ LIFE_CYCLES: Final[Mapping[Kind, LifeCycle]] = {
             Transition("renew", "run", "approved", _OFFICER, reason=True),
             Transition("revoke", "approved", "revoked", _OFFICER, reason=True),
             Transition("revoke", "run", "revoked", _OFFICER, reason=True),
+        ),
+    ),
+    "output": LifeCycle(
+        states=("filed", "checked", "to_review", "released", "refused", "sent_back", "withdrawn", "recalled"),
+        transitions=(
+            Transition("pass_checks", "filed", "checked", "workbench", reason=False),
+            Transition("doubt_checks", "filed", "to_review", "workbench", reason=True),
+            Transition("fail_checks", "filed", "sent_back", "workbench", reason=True),
+            *(
+                step
+                for state in ("checked", "to_review")
+                for step in (
+                    Transition("release", state, "released", _OFFICER, reason=True),
+                    Transition("refuse", state, "refused", _OFFICER, reason=True),
+                    Transition("send_back", state, "sent_back", _OFFICER, reason=True),
+                    Transition("withdraw", state, "withdrawn", "requester", reason=False),
+                )
+            ),
+            Transition("recall", "released", "recalled", _OFFICER, reason=True),
         ),
     ),
 }

@@ -12,6 +12,8 @@ from typing import Any, Final
 import pyarrow
 import pyarrow.parquet
 import pyarrow.parquet.encryption
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from workbench.governance.keys import derive
 from workbench.kernel.errors import Unavailable
@@ -23,6 +25,7 @@ encryption: Any = pyarrow.parquet.encryption
 
 _EPOCH: Final = (946684800, 946684800)  # 2000-01-01: the file's time carries nothing
 _ROWS: Final = 262_144
+_NONCE: Final = 12
 
 
 def write_sealed(table: Any, path: Path, data_secret: bytes, label: str) -> None:
@@ -61,3 +64,18 @@ def read_sealed(path: Path, data_secret: bytes, label: str) -> Any:
         ).read()
     except (OSError, pa.ArrowException):
         raise Unavailable("governance.sealed_unreadable", name=path.name) from None
+
+
+def seal_bytes(content: bytes, data_secret: bytes, label: str) -> bytes:
+    """Return a small file's bytes encrypted (AES-256-GCM); its key depends on `label`, as for `write_sealed`."""
+    nonce = os.urandom(_NONCE)
+    return nonce + AESGCM(derive(data_secret, f"sealed/{label}")).encrypt(nonce, content, label.encode())
+
+
+def unseal_bytes(sealed: bytes, data_secret: bytes, label: str) -> bytes:
+    """Return what `seal_bytes` took; raises `Unavailable` (`governance.sealed_unreadable`) where it is another."""
+    try:
+        cipher = AESGCM(derive(data_secret, f"sealed/{label}"))
+        return cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], label.encode())
+    except (InvalidTag, ValueError):
+        raise Unavailable("governance.sealed_unreadable", name=label) from None

@@ -61,7 +61,7 @@ def _feasible(
 ) -> tuple[list[float], list[float]]:
     """The bounds of each number that follow from all of them: up the tree by sums, then down by differences."""
     bounds = [
-        (0, inf) if at in gone or (not at and value is None) else _own(value, persons=persons)
+        (0, inf) if at in gone or (not at and value is None) else own_bounds(value, persons=persons)
         for at, value in enumerate(values)
     ]
     low, high = ([each[side] for each in bounds] for side in (0, 1))
@@ -81,8 +81,8 @@ def _feasible(
     return low, high
 
 
-def _own(value: int | None, *, persons: bool) -> Bounds:
-    """What a number says by itself."""
+def own_bounds(value: int | None, *, persons: bool) -> Bounds:
+    """Return what a shown number (None: hidden) says by itself: the least and the most that it stands for."""
     if value is None:
         return (0, THRESHOLD - 1) if persons else (0, inf)
     return (THRESHOLD, LOWEST + BASE // 2) if value == LOWEST else (value - BASE // 2, value + BASE // 2)

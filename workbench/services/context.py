@@ -22,7 +22,9 @@ from workbench.store import documents, files, jobs, making, migrate, successors
 from workbench.store.chain import Event
 from workbench.store.store import Store
 
-READS = frozenset({"cohort.read", "extract.read", "model.read", "trace.read", "audit.read", "audit.verify"})
+READS = frozenset(
+    {"cohort.read", "extract.read", "model.read", "trace.read", "audit.read", "audit.verify", "output.preview"}
+)
 """The verbs of reading that are logged."""
 
 RETIRED = "release_retired"

@@ -16,7 +16,8 @@ from workbench.store import documents, successors
 from workbench.store.documents import Document
 
 ORDER = (
-    "release", "cohort_version", "protocol", "request", "approval", "extract", "design", "features", "model",
+    "release", "cohort_version", "protocol", "request", "approval", "extract", "design", "features", "model", "output",
+    "release_decision",
 )  # fmt: skip
 """The kinds along the thread, from the data to what was learned from it."""
 

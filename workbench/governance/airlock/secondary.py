@@ -1,0 +1,154 @@
+"""Secondary suppression in any table with totals: what a linear program tells of the hidden counts.
+
+Unknown are the groups of the finest lines, known is what the table shows: each number stands for those that round to
+it, a hidden one for 0 to 10 persons, a total for the sum of its groups. Where these bound a hidden number more closely
+than "fewer than 11" does, it is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from workbench.governance.airlock.cells import Key
+from workbench.governance.airlock.verdicts import Check, doubtful, failed, listed, passed
+from workbench.governance.disclosure import THRESHOLD
+from workbench.governance.suppression import own_bounds
+
+MOST: Final = 400
+"""Hidden numbers that are tried; beyond, a person judges."""
+GROUPS: Final = 3_000
+_EXACT: Final = 1e-6
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A number as a table shows it: which cell, its rounded number or None; `small`: of fewer than 11 persons."""
+
+    key: Key
+    value: int | None
+    small: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """The numbers of one count column, the groups of the finest lines, and whether a total is the sum of its groups (a
+    person may be in several groups of events: then it is at most that)."""
+
+    cells: tuple[Shown, ...]
+    atoms: tuple[Key, ...]
+    additive: bool
+    persons: bool = True
+
+
+def parts(key: Key, atoms: Sequence[Key]) -> list[int]:
+    """Return the places of the finest groups that a cell is made of."""
+    fits = [all(mine in (None, theirs) for mine, theirs in zip(key, atom, strict=True)) for atom in atoms]
+    return [place for place, inside in enumerate(fits) if inside]
+
+
+def told(table: Table) -> list[Key]:
+    """Return the small hidden cells that the shown numbers bound more closely than "fewer than 11" does."""
+    program = _Program(table)
+    hidden = [cell for cell in table.cells if cell.value is None and cell.small]
+    return [cell.key for cell in hidden if program.tells(cell)]
+
+
+def cover(table: Table) -> list[Key]:
+    """Return shown cells, besides the hidden ones, that must be hidden so that none is told: each time the smallest
+    that shares a total with one that is told."""
+    gone: list[Key] = []
+    now = table
+    while found := told(now):
+        pick = _beside(now, found[0])
+        if pick is None:
+            return gone
+        gone.append(pick)
+        cells = tuple(Shown(c.key, None, c.small) if c.key == pick else c for c in now.cells)
+        now = Table(cells, now.atoms, now.additive, now.persons)
+    return gone
+
+
+def _beside(table: Table, key: Key) -> Key | None:
+    """The smallest shown cell beside a hidden one: the fewer labels differ the better, groups before totals."""
+
+    def order(other: Shown) -> tuple[int, bool, int, str]:
+        labels = list(zip(key, other.key, strict=True))
+        differs = sum(one != two for one, two in labels)
+        return differs, any(two is None and one is not None for one, two in labels), other.value or 0, str(other.key)
+
+    shown = sorted((cell for cell in table.cells if cell.value is not None), key=order)
+    return shown[0].key if shown else None
+
+
+def check_secondary(column: str, table: Table, lines: Mapping[Key, int]) -> Check:
+    """Check a count column; `lines` are the numbers of its cells' lines."""
+    hidden = [cell for cell in table.cells if cell.value is None and cell.small]
+    patterns = {tuple(label is None for label in cell.key) for cell in table.cells}
+    if not hidden or len(patterns) < 2:
+        return passed("secondary", column=column)
+    if len(hidden) > MOST or len(table.atoms) > GROUPS:
+        return doubtful("secondary", column=column)
+    found = told(table)
+    if not found:
+        return passed("secondary", column=column)
+    also = [lines[key] for key in cover(table) if key in lines]
+    where = [lines.get(key, "–") for key in found]
+    return failed("secondary", column=column, where=listed(where), also=listed(also) or "–")
+
+
+class _Program:
+    """The constraints, built once; one pair of programs for each hidden number."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.bounds: list[tuple[float, float]] = [(0, inf)] * len(table.atoms)
+        rows: list[npt.NDArray[np.float64]] = []
+        most: list[float] = []
+        for cell in table.cells:
+            inside = parts(cell.key, table.atoms)
+            low, high = (
+                (0, inf) if cell.value is None and not cell.small else own_bounds(cell.value, persons=table.persons)
+            )
+            if not inside:
+                continue
+            if len(inside) == 1 or not table.additive:
+                for place in inside:  # of what may overlap, each part is at most the whole
+                    self.bounds[place] = (self.bounds[place][0], min(self.bounds[place][1], high))
+            if len(inside) == 1:
+                self.bounds[inside[0]] = (max(self.bounds[inside[0]][0], low), self.bounds[inside[0]][1])
+                continue
+            row = np.zeros(len(table.atoms))
+            row[inside] = 1
+            if low > 0:
+                rows, most = [*rows, -row], [*most, -low]
+            if high < inf and table.additive:
+                rows, most = [*rows, row], [*most, high]
+        self.rows = np.array(rows) if rows else None
+        self.most = np.array(most) if most else None
+
+    def tells(self, cell: Shown) -> bool:
+        """Answer whether a hidden number is bounded within 0 to 10."""
+        inside = parts(cell.key, self.table.atoms)
+        if not inside:
+            return False
+        low, high = self._solve(inside, 1), self._solve(inside, -1)
+        return low > _EXACT or high < THRESHOLD - 1 - _EXACT
+
+    def _solve(self, inside: Sequence[int], sign: int) -> float:
+        import scipy.optimize  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs] - slow to import
+
+        optimize: Any = scipy.optimize
+        if len(inside) > 1 and not self.table.additive:
+            return 0.0 if sign > 0 else float(THRESHOLD)
+        aim = np.zeros(len(self.table.atoms))
+        aim[list(inside)] = sign
+        answer = optimize.linprog(aim, A_ub=self.rows, b_ub=self.most, bounds=self.bounds, method="highs")
+        if answer.status == 0:
+            return sign * float(answer.fun)
+        return -inf if sign > 0 else inf
