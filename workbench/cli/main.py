@@ -21,7 +21,7 @@ VERBS: Mapping[str, str] = {
     "audit": "audit", "cohort": "cohort", "concepts": "concepts", "demo": "demo", "serve": "demo", "doctor": "doctor",
     "extract": "extract",
     "features": "model", "jobs": "jobs", "key": "key", "load": "load", "model": "model",
-    "optout": "optout", "releases": "releases", "study": "study",
+    "optout": "optout", "output": "output", "releases": "releases", "study": "study",
     "trace": "trace", "user": "users",
 }  # fmt: skip
 """Each verb, or group of verbs, and the module that adds it: only what a command names is imported."""
