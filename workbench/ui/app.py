@@ -66,6 +66,7 @@ def create_app(workbench: Workbench, port: int) -> st.App:
             Route("/connexion", signin.page, methods=["GET"]),
             Route("/connexion", signin.enter, methods=["POST"]),
             Route("/download/{name}", downloads.download, methods=["GET"]),
+            Route("/download/sortie/{id}", downloads.output, methods=["GET"]),
         ],
         middleware=[Middleware(Gate)],
         on_script_error=on_script_error,

@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -14,7 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from workbench.governance.actors import Actor
 from workbench.kernel.errors import UserError
 from workbench.kernel.text import Lang
-from workbench.services import auditing, evidence, register
+from workbench.services import auditing, evidence, outputs, register
 from workbench.services.context import Workbench
 from workbench.ui import session, signin, state
 
@@ -61,17 +62,30 @@ thing that the address names as `id`."""
 
 async def download(request: Request) -> Response:
     """Answer with a file, or with the reason why not."""
+    name = request.path_params["name"]
+    found = FILES.get(name)
+    if found is None:
+        return PlainTextResponse("Not found.", status_code=404)
+    kind, make = found
+    about = request.query_params.get("id", "")
+    return await _answer(request, kind, lambda wb, actor: (name, make(wb, actor, about)))
+
+
+async def output(request: Request) -> Response:
+    """Answer with a released output, the bytes that were decided on, or with the reason why not."""
+    ref = request.path_params["id"]
+    return await _answer(request, "application/octet-stream", lambda wb, actor: outputs.download(wb, actor, ref))
+
+
+async def _answer(request: Request, kind: str, make: Callable[[Workbench, Actor], tuple[str, bytes]]) -> Response:
     actor = session.current_actor(request.cookies)
-    found = FILES.get(request.path_params["name"])
-    if actor is None or found is None:
+    if actor is None:
         return PlainTextResponse("Not found.", status_code=404)
     if request.headers.get("sec-fetch-site") not in {None, "same-origin", "none"}:
         return PlainTextResponse("Refused.", status_code=403)
-    kind, make = found
     try:
-        content = await run_in_threadpool(make, state.workbench(), actor, request.query_params.get("id", ""))
+        name, content = await run_in_threadpool(make, state.workbench(), actor)
     except UserError as error:
         return signin.error_page(error, state.language_of(request.query_params.get("lang")))
-    name = request.path_params["name"]
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}", "Cache-Control": "no-store"}
     return Response(content, media_type=kind, headers=headers)

@@ -29,6 +29,7 @@ PAGES = (
     PageInfo("review", "examen", "request.decide"),
     PageInfo("oppositions", "oppositions", "optout.read"),
     PageInfo("models", "modeles", "model.read"),
+    PageInfo("outputs", "sorties", "output.read"),
     PageInfo("log", "journal", "audit.read"),
 )
 PATHS = frozenset(f"/{page.path}" for page in PAGES)

@@ -20,9 +20,10 @@ MONTHS: dict[Lang, tuple[str, ...]] = {
            "December"),
 }  # fmt: skip
 TONES = {
-    "open": "good", "approved": "good", "run": "good", "done": "good",
+    "open": "good", "approved": "good", "run": "good", "done": "good", "released": "good", "to_review": "wait",
     "draft": "wait", "filed": "wait", "checked": "wait", "sent_back": "wait", "queued": "wait", "running": "wait",
     "refused": "bad", "revoked": "bad", "failed": "bad", "denied": "bad", "aborted": "bad",
+    "recalled": "bad",
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from workbench.governance.actors import Actor, Role
 from workbench.governance.disclosure import shown as as_shown
 from workbench.governance.legal_bases import legal_basis
 from workbench.governance.policy import can
-from workbench.services import extracts, jobs, learning, releases, requests
+from workbench.services import extracts, jobs, learning, outputs, releases, requests
 from workbench.services.releases import ReleaseView
 from workbench.services.studies import StudyView
 from workbench.ui.parts import release as parts
@@ -67,6 +67,7 @@ def _for_researcher(actor: Actor, mine: list[StudyView]) -> list[Html]:
         if request.state in {"approved", "sent_back"}
     ]
     lines += [tag("span", t("home_study_draft", study=study.title)) for study in mine if study.state == "draft"]
+    lines += _outputs(actor, mine)
     asked = {request.study for request in found}
     lines += [
         link(t("home_no_request", study=study.title), href("demandes", new="1"))
@@ -79,10 +80,24 @@ def _for_researcher(actor: Actor, mine: list[StudyView]) -> list[Html]:
 def _for_scientist(actor: Actor, mine: list[StudyView]) -> list[Html]:
     wanted = {study.id for study in mine}
     learned = {model.extract for model in learning.list_models(workbench(), actor)}
-    return [
+    return _outputs(actor, mine) + [
         link(t("home_extract_open", extract=extract.id), href("demandes", id=extract.id))
         for extract in extracts.list_extracts(workbench(), actor)
         if extract.state == "open" and extract.study in wanted and extract.id not in learned
+    ]
+
+
+def _outputs(actor: Actor, mine: list[StudyView]) -> list[Html]:
+    """What waits of one's own outputs: one to take away, one to mend; for the officer, those to decide on."""
+    wanted = {study.id for study in mine}
+    states = {"checked", "to_review"} if can(actor, "output.decide") else {"released", "sent_back"}
+    return [
+        link(
+            t(f"home_output_{view.state}", output=view.id, name=view.name, who=person(view.requester)),
+            href("sorties", id=view.id),
+        )
+        for view in outputs.list_outputs(workbench(), actor)
+        if view.study in wanted and view.state in states and (view.requester == actor.name or "checked" in states)
     ]
 
 
@@ -93,11 +108,18 @@ def _for_officer(actor: Actor, mine: list[StudyView]) -> list[Html]:
         for study in mine
         if study.state == "draft"
     ]
-    return lines + [
-        link(t("home_review_request", request=request.id, who=person(request.requester)), href("examen", id=request.id))
-        for request in requests.list_requests(workbench(), actor)
-        if request.state == "checked" and request.study in wanted
-    ]
+    return (
+        lines
+        + _outputs(actor, mine)
+        + [
+            link(
+                t("home_review_request", request=request.id, who=person(request.requester)),
+                href("examen", id=request.id),
+            )
+            for request in requests.list_requests(workbench(), actor)
+            if request.state == "checked" and request.study in wanted
+        ]
+    )
 
 
 def _studies(actor: Actor, mine: list[StudyView]) -> None:
