@@ -153,6 +153,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "roles": roles,
     "study_life_cycle": diagram("study"),
     "request_life_cycle": diagram("request"),
+    "output_life_cycle": diagram("output"),
     "legal_bases": bases,
     "deliverable": columns,
     "sensitive": sensitive,

@@ -29,7 +29,7 @@ from workbench.governance.protocols import check_protocol
 from workbench.intake.omop import demo_source
 from workbench.kernel.digest import digest_document
 from workbench.notebook import open_home
-from workbench.services import extracts, learning, releases, requests, studies
+from workbench.services import extracts, learning, outputs, releases, requests, studies
 from workbench.services.context import Workbench
 
 SHOWN = [page for page in PAGES if any(isinstance(step, Command) for step in steps(page))]
@@ -44,6 +44,10 @@ def _protocol(wb: Workbench, actor: Actor) -> str:
     return waiting[0].document["protocol"] if waiting else latest.digest
 
 
+def _output(wb: Workbench, actor: Actor) -> outputs.OutputView:
+    return max(outputs.list_outputs(wb, actor), key=lambda view: view.made_at)
+
+
 NEWEST: Mapping[str, Callable[[Workbench, Actor], str]] = {
     "RELEASE": lambda wb, actor: releases.list_releases(wb, actor)[-1].id,
     "REQUEST": lambda wb, actor: max(requests.list_requests(wb, actor), key=lambda view: view.made_at).id,
@@ -51,6 +55,8 @@ NEWEST: Mapping[str, Callable[[Workbench, Actor], str]] = {
     "FEATURES": lambda wb, actor: learning.list_features(wb, actor)[0].id,
     "MODEL": lambda wb, actor: learning.list_models(wb, actor)[0].id,
     "PROTOCOL": _protocol,
+    "OUTPUT": lambda wb, actor: _output(wb, actor).id,
+    "DIGEST": lambda wb, actor: _output(wb, actor).file_digest,
 }
 WORD = re.compile(rf"(?<![\w-])({'|'.join(NEWEST)})(?![\w-])")
 

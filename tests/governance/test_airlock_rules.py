@@ -211,6 +211,29 @@ def test_what_covers_a_random_table_leaves_no_hidden_number_told(seed: int) -> N
     assert secondary.told(secondary.Table(covered, table.atoms, True)) == []
 
 
+def test_a_percentage_tells_the_whole_that_it_is_of() -> None:
+    """95 % of 100 without the total's line: the five others follow all the same."""
+    tables = extract({"a": 5, "b": 95})
+    share = {"role": "percent", "of": "n"}
+    assert verdicts(judged(tables, [["a", ""], ["b", 95]], n=COUNT))["secondary"] == "passed"
+    found = judged(tables, [["a", "", ""], ["b", 95, 95]], n=COUNT, share=share)
+    assert verdicts(found)["secondary"] == "failed"
+    assert {told.population.persons for told in found.numbers} == {95, 100}
+
+
+@pytest.mark.parametrize(("hidden", "verdict"), [(["a"], "failed"), (["a", "b"], "passed")])
+def test_a_hidden_mean_does_not_follow_from_a_total_and_the_others(hidden: list[str], verdict: str) -> None:
+    """Four shown groups and a total: more than pairs or threes of sets can tell."""
+    tables = extract({"a": 5, "b": 40, "c": 50, "d": 60, "e": 70})
+    read = declaration.read_declaration(declared(m={"role": "mean", "of": "weight"}))
+    means = {key[0]: cell.values("weight").mean() for key, cell in cells.Cells(read, tables).of((False,)).items()}
+    means["Total"] = tables["person"]["weight"].mean()
+    rows = [[ward, "" if ward in hidden else f"{mean:.1f}"] for ward, mean in means.items()]
+    found = judged(tables, rows, m={"role": "mean", "of": "weight"})
+    assert verdicts(found)["secondary"] == verdict
+    assert verdicts(found)["values_agree"] == "passed"
+
+
 def test_a_line_left_out_is_told_by_the_total_as_if_it_were_hidden() -> None:
     tables = extract({"a": 5, "b": 95})
     found = judged(tables, [["b", 95], ["Total", 100]], n=COUNT)
@@ -270,6 +293,18 @@ def test_two_tables_that_differ_by_one_person_are_told_from_their_rows() -> None
     second = judge.judge_table(content, declaration.read_declaration(given), {"person": without}, KEY)
     assert overall(second.checks) == "passed"
     assert differencing.check_differencing(second.numbers, {"out-1": first.numbers}).verdict == "failed"
+
+
+def test_groups_of_one_output_and_the_total_of_another_tell_of_the_hidden_group() -> None:
+    """Each is harmless alone; the shown groups added up are all but the five."""
+    tables = extract({"a": 5, "b": 40, "c": 50, "d": 60, "e": 70})
+    total = judged(tables, [["Total", 225]], n=COUNT)
+    groups = judged(tables, [["b", 40], ["c", 50], ["d", 60], ["e", 70]], n=COUNT)
+    assert overall(total.checks) == overall(groups.checks) == "passed"
+    assert differencing.check_differencing(groups.numbers, {"out-1": total.numbers}).verdict == "failed"
+    assert differencing.check_differencing(total.numbers, {"out-1": groups.numbers}).verdict == "failed"
+    fewer = judged(tables, [["b", 40], ["c", 50], ["d", 60]], n=COUNT)
+    assert differencing.check_differencing(fewer.numbers, {"out-1": total.numbers}).verdict == "passed"
 
 
 # -- what cannot be computed again

@@ -22,8 +22,8 @@ def fill(visit: Visit, name: str, text: str, declaration: str) -> None:
     upload = {"name": name, "mimeType": "text/csv", "buffer": text.encode()}
     visit.page.locator("input[type=file]").set_input_files(upload)  # type: ignore[arg-type]
     expect(visit.page.get_by_text(name)).to_be_visible()
-    visit.page.get_by_label(re.compile("^Déclaration")).fill(declaration)
-    visit.page.get_by_label("Contexte").fill("Tableau 1 de l’article, effectifs par sexe.")
+    visit.page.get_by_role("textbox", name=re.compile("^Déclaration")).fill(declaration)
+    visit.page.get_by_role("textbox", name="Contexte").fill("Tableau 1 de l’article, effectifs par sexe.")
 
 
 def change_person(visit: Visit, name: str) -> None:

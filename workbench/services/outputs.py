@@ -27,7 +27,7 @@ from workbench.store.documents import Document, State
 from workbench.store.store import Write
 
 FORMAT = "workbench/output/1"
-DECISION_FORMAT = "workbench/release-decision/1"
+DECISION_FORMAT = "workbench/release_decision/1"
 Decision = Literal["released", "refused", "sent_back", "recalled"]
 STEP: Mapping[Decision, str] = {
     "released": "release", "refused": "refuse", "sent_back": "send_back", "recalled": "recall",
@@ -211,6 +211,7 @@ def decide(wb: Workbench, actor: Actor, ref: str, decision: Decision, *, file_di
             "format": DECISION_FORMAT, "output": view.digest, "file": file_digest, "reviewer": actor.name,
             "decision": decision, "reason": reason,
         }  # fmt: skip
+        validate(document, "release_decision")
         if decision == "released":
             _release(wb, actor, view, document)
         else:

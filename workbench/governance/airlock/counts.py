@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workbench.governance.airlock.cells import Cells
+from workbench.governance.airlock.cells import Cells, Key
 from workbench.governance.airlock.declaration import Declaration, Measure
 from workbench.governance.airlock.sheets import Line, is_hidden, number_of
 from workbench.governance.airlock.verdicts import Check, judged
@@ -67,16 +67,20 @@ def check_percent(lines: Sequence[Line], declaration: Declaration, cells: Cells)
             text = line.texts[measure.name]
             if line.cell.persons < THRESHOLD or is_hidden(text):
                 continue
-            whole_key = tuple(
-                label if group.name in measure.within else None
-                for label, group in zip(line.key, declaration.groups, strict=True)
-            )
+            whole_key = whole_of(line.key, measure, declaration)
             whole = cells.at(whole_key)
             part, total = shown_count(line, count), value_of(whole.persons, whole.rows.height, count)
             told = {line.key, whole_key} & hidden
             if told or part is None or total is None or not _fits(text, 100 * part / total):
                 wrong.append(line.number)
     return [judged("percent", wrong)]
+
+
+def whole_of(key: Key, percent: Measure, declaration: Declaration) -> Key:
+    """Return the cell that a line's percentage is of."""
+    return tuple(
+        label if group.name in percent.within else None for label, group in zip(key, declaration.groups, strict=True)
+    )
 
 
 def _fits(text: str, value: float) -> bool:

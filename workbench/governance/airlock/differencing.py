@@ -11,7 +11,7 @@ Three sets are compared as well: where one is nearly the two others together, it
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,10 +25,14 @@ from workbench.governance.populations import BYTES, WAYS, Population
 NEAR: Final = THRESHOLD - 1
 """The difference in persons up to which two sets tell of single persons."""
 
-MOST: Final = 3_000_000
-"""Triples that are compared; beyond, a person judges."""
+MOST: Final = 20_000_000
+"""Threes of fitting sizes that are compared; beyond, a person judges."""
 _WORDS: Final = BYTES // 8
+_FIRST: Final = _WORDS // WAYS
+"""Words of one way: most threes are told apart by the first."""
+_AT_ONCE: Final = 50_000
 _Bits = npt.NDArray[np.uint64]
+_Places = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -111,43 +115,58 @@ class _Sets:
         """Sets that differ from a new one by 1 to 10 persons."""
         found: list[Meeting] = []
         for mine in range(new):
-            for other in self._of_size(self.sizes[mine] - NEAR, self.sizes[mine] + NEAR):
-                known_before = other < new and other >= mine
-                if not known_before and _is_few(self.bits[mine] ^ self.bits[other]):
-                    found.append(self._meeting(mine, other))
+            size = self.sizes[mine : mine + 1]
+            _, others = self._near(size)
+            others = others[(others >= new) | (others < mine)]
+            near = others[_are_few(self.bits[mine] ^ self.bits[others])]
+            found += [self._meeting(mine, int(other)) for other in near]
         return found
 
     def triples(self, new: int) -> list[Meeting] | None:
         """A new set and two others of which one is nearly the two others together; None where they are too many."""
         found: list[Meeting] = []
-        for tried, (mine, other, third) in enumerate(self._candidates(new)):
-            if tried >= MOST:
-                return None
-            if _is_few(self.bits[mine] ^ self.bits[other] ^ self.bits[third]):
-                found.append(self._meeting(mine, other, third))
+        left = MOST
+        places = np.arange(len(self.named))
+        for mine in range(new):
+            # Of three new sets the first meets the others: each three once.
+            others = places[places > mine]
+            for sizes in (self.sizes[others] + self.sizes[mine], np.abs(self.sizes[others] - self.sizes[mine])):
+                at, thirds = self._near(sizes)
+                left -= len(at)
+                if left < 0:
+                    return None
+                once = (thirds > others[at]) & (self.sizes[thirds] != sizes[at])
+                found += self._few_of_three(mine, others[at[once]], thirds[once])
         return found
 
-    def _candidates(self, new: int) -> Iterator[tuple[int, int, int]]:
-        for mine in range(new):
-            for other in range(len(self.named)):
-                if other == mine or (other < new and other < mine):
-                    continue
-                one, two = int(self.sizes[mine]), int(self.sizes[other])
-                for size in {one + two, abs(one - two)}:
-                    for third in self._of_size(size - NEAR, size + NEAR):
-                        if third > other and third not in (mine, other) and self.sizes[third] != size:
-                            yield mine, other, third
+    def _few_of_three(self, mine: int, others: _Places, thirds: _Places) -> list[Meeting]:
+        found: list[Meeting] = []
+        for start in range(0, len(others), _AT_ONCE):
+            one, two = others[start : start + _AT_ONCE], thirds[start : start + _AT_ONCE]
+            few = _are_few(self.bits[mine, :_FIRST] ^ self.bits[one, :_FIRST] ^ self.bits[two, :_FIRST])
+            one, two = one[few], two[few]
+            few = _are_few(self.bits[mine] ^ self.bits[one] ^ self.bits[two])
+            pairs = zip(one[few].tolist(), two[few].tolist(), strict=True)
+            found += [self._meeting(mine, other, third) for other, third in pairs]
+        return found
 
-    def _of_size(self, low: int, high: int) -> Iterator[int]:
-        start, end = np.searchsorted(self.sorted, low, "left"), np.searchsorted(self.sorted, high, "right")
-        return iter(self.order[start:end].tolist())
+    def _near(self, sizes: _Places) -> tuple[_Places, _Places]:
+        """Every set whose size is within 10 of one of some sizes: the size's place, the set's."""
+        start = np.searchsorted(self.sorted, sizes - NEAR, "left")
+        count = np.searchsorted(self.sorted, sizes + NEAR, "right") - start
+        at = np.repeat(np.arange(len(sizes)), count)
+        inside = np.arange(len(at)) - np.repeat(np.cumsum(count) - count, count)
+        return at, self.order[start[at] + inside]
 
     def _meeting(self, mine: int, *others: int) -> Meeting:
         place = self.named[mine][1].place
         return Meeting(place, tuple((self.named[other][0], self.named[other][1].place) for other in others))
 
 
-def _is_few(odd: _Bits) -> bool:
-    """Answer whether parities differ as those of 1 to 10 persons do: in no way more than that many classes."""
-    ways = np.bitwise_count(odd.reshape(WAYS, -1)).sum(axis=1)
-    return bool(0 < ways.max() <= NEAR)
+def _are_few(odd: _Bits) -> npt.NDArray[np.bool_]:
+    """Answer for each row of parities, of one way or of all, whether 1 to 10 persons make such: in no way more odd
+    classes than that."""
+    ways = np.bitwise_count(odd.reshape(len(odd), odd.shape[1] // _FIRST, _FIRST)).sum(axis=2)
+    most = ways.max(axis=1, initial=0)
+    # One way alone may be even in all its classes where two persons share one: that is for the others to tell.
+    return (most <= NEAR) & ((most > 0) | (ways.shape[1] == 1))

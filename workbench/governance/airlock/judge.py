@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from workbench.governance.airlock import counts, figures, identifiers, magnitudes, secondary, sheets
-from workbench.governance.airlock.cells import Cells
+from workbench.governance.airlock.cells import Cells, Key
 from workbench.governance.airlock.content import Content
 from workbench.governance.airlock.declaration import MAGNITUDES, Declaration, Measure
 from workbench.governance.airlock.differencing import Told
@@ -70,21 +72,33 @@ def _numbers(lines: Sequence[Line], declaration: Declaration, cells: Cells) -> l
 
 def _secondary(lines: Sequence[Line], declaration: Declaration, cells: Cells) -> list[Check]:
     found: list[Check] = []
+    numbers = {line.key: line.number for line in lines}
     for measure in declaration.measures:
         if measure.role == "count":
-            table = count_table(lines, measure, cells)
-            found.append(secondary.check_secondary(measure.name, table, {line.key: line.number for line in lines}))
+            table = count_table(lines, measure, cells, implied(lines, measure, declaration))
+            found.append(secondary.check_secondary(measure.name, table, numbers))
+        elif measure.role in {"sum", "mean", "sd"} and cells.additive and cells.has(measure.of or ""):
+            table = value_table(lines, measure, cells)
+            found.append(secondary.check_secondary(measure.name, table, numbers, secondary.spanned))
     return found
 
 
-def count_table(lines: Sequence[Line], measure: Measure, cells: Cells) -> secondary.Table:
-    """Return the numbers of a count column, with the groups that the file leaves out: leaving out hides nothing."""
-    listed_keys = {line.key for line in lines}
-    patterns = {tuple(label is None for label in key) for key in listed_keys}
-    every = [named for pattern in patterns for named in cells.of(pattern).items()]
-    left_out = [(key, cell) for key, cell in every if key not in listed_keys]
-    finest = tuple(all(pattern[place] for pattern in patterns) for place in range(len(cells.groups)))
-    atoms = dict.fromkeys([*cells.of(finest), *(key for key in listed_keys if _is_of(key, finest))])
+def implied(lines: Sequence[Line], count: Measure, declaration: Declaration) -> dict[Key, Line]:
+    """Return the cells that percentages are of, each with a line that shows one: a percentage tells its whole."""
+    found: dict[Key, Line] = {}
+    for measure in declaration.measures:
+        if measure.role == "percent" and measure.of == count.name:
+            for line in lines:
+                if not is_hidden(line.texts[measure.name]):
+                    found.setdefault(counts.whole_of(line.key, measure, declaration), line)
+    return found
+
+
+def count_table(
+    lines: Sequence[Line], measure: Measure, cells: Cells, also: Mapping[Key, Line] | None = None
+) -> secondary.Table:
+    """Return the numbers of a count column, those that percentages tell (`also`), and the groups that the file leaves
+    out: leaving out hides nothing."""
     shown = [
         secondary.Shown(
             line.key,
@@ -93,8 +107,32 @@ def count_table(lines: Sequence[Line], measure: Measure, cells: Cells) -> second
         )
         for line in lines
     ]
-    shown += [secondary.Shown(key, None, cell.persons < THRESHOLD) for key, cell in left_out]
-    return secondary.Table(tuple(shown), tuple(atoms), cells.additive or measure.rows, persons=not measure.rows)
+    for key in also or {}:
+        cell = cells.at(key)
+        shown.append(secondary.Shown(key, counts.value_of(cell.persons, cell.rows.height, measure), False))
+    left_out, atoms = _around({cell.key for cell in shown}, cells)
+    shown += [secondary.Shown(key, None, cells.at(key).persons < THRESHOLD) for key in left_out]
+    return secondary.Table(tuple(shown), atoms, cells.additive or measure.rows, persons=not measure.rows)
+
+
+def value_table(lines: Sequence[Line], measure: Measure, cells: Cells) -> secondary.Table:
+    """Return which sums or means a file shows, and which it hides of fewer than 11 persons with a value."""
+
+    def shown(key: Key, *, is_shown: bool) -> secondary.Shown:
+        persons = len(cells.at(key).with_values(measure.of or ""))
+        return secondary.Shown(key, persons if is_shown else None, persons < THRESHOLD)
+
+    told = [shown(line.key, is_shown=not is_hidden(line.texts[measure.name])) for line in lines]
+    left_out, atoms = _around({cell.key for cell in told}, cells)
+    return secondary.Table((*told, *(shown(key, is_shown=False) for key in left_out)), atoms, additive=True)
+
+
+def _around(keys: set[Key], cells: Cells) -> tuple[list[Key], tuple[Key, ...]]:
+    """Return the cells of the same kinds of lines that are left out, and the finest groups of all."""
+    patterns = {tuple(label is None for label in key) for key in keys}
+    left_out = [key for pattern in patterns for key in cells.of(pattern) if key not in keys]
+    finest = tuple(all(pattern[place] for pattern in patterns) for place in range(len(cells.groups)))
+    return left_out, tuple(dict.fromkeys([*cells.of(finest), *(key for key in keys if _is_of(key, finest))]))
 
 
 def _is_of(key: tuple[str | None, ...], pattern: tuple[bool, ...]) -> bool:
@@ -102,17 +140,38 @@ def _is_of(key: tuple[str | None, ...], pattern: tuple[bool, ...]) -> bool:
 
 
 def _told(lines: Sequence[Line], declaration: Declaration, cells: Cells, classes: Classes) -> list[Told]:
-    """The persons behind each number shown: all of a cell for a count, those with a value for the others."""
-    found: dict[tuple[str, int], Told] = {}
+    """The persons behind each number shown: all of a cell for a count, those with a value for the others; the wholes
+    of percentages; and the numbers that others add up to where nobody is in two groups."""
+    found: dict[tuple[str, Key], Told] = {}
     for line in lines:
         for measure in declaration.measures:
             if measure.role == "percent" or is_hidden(line.texts[measure.name]) or not line.cell.persons:
                 continue
             name, positions = _behind(measure, line, cells)
             if len(positions):
-                told = Told(name, str(line.number), classes.population(positions))
-                found[name, line.number] = told
-    return list(found.values())
+                found[name, line.key] = Told(name, str(line.number), classes.population(positions))
+    for measure in declaration.measures:
+        if measure.role == "count":
+            for key, line in implied(lines, measure, declaration).items():
+                told = Told("persons", str(line.number), classes.population(cells.at(key).positions))
+                found.setdefault(("persons", key), told)
+    return [*found.values(), *(_added(found) if cells.additive else ())]
+
+
+def _added(found: Mapping[tuple[str, Key], Told]) -> Iterator[Told]:
+    """The sums of the shown groups of one kind of lines, over every choice of group columns."""
+    sums: dict[tuple[str, Key, Key], list[Told]] = {}
+    for (name, key), told in found.items():
+        inner = [place for place, label in enumerate(key) if label is not None]
+        pattern = tuple(None if label is None else "" for label in key)
+        for size in range(len(inner)):
+            for kept in combinations(inner, size):
+                coarser = tuple(label if place in kept else None for place, label in enumerate(key))
+                sums.setdefault((name, pattern, coarser), []).append(told)
+    for (name, _, _), each in sums.items():
+        if len(each) > 1:
+            together = reduce(lambda one, other: one.joined(other), (told.population for told in each))
+            yield Told(name, each[0].place, together)
 
 
 def _behind(measure: Measure, line: Line, cells: Cells) -> tuple[str, npt.NDArray[np.intp]]:

@@ -7,7 +7,7 @@ than "fewer than 11" does, it is told.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any, Final
@@ -23,6 +23,7 @@ from workbench.governance.suppression import own_bounds
 MOST: Final = 400
 """Hidden numbers that are tried; beyond, a person judges."""
 GROUPS: Final = 3_000
+EXACT_GROUPS: Final = 1_000
 _EXACT: Final = 1e-6
 
 
@@ -59,12 +60,33 @@ def told(table: Table) -> list[Key]:
     return [cell.key for cell in hidden if program.tells(cell)]
 
 
-def cover(table: Table) -> list[Key]:
+def spanned(table: Table) -> list[Key]:
+    """Return the small hidden cells that follow from shown sums or means by adding and subtracting.
+
+    These numbers are nearly exact, so no bounds are needed: a hidden cell is told where its groups are a linear
+    combination of those of shown cells.
+    """
+    shown = [_row(cell.key, table.atoms) for cell in table.cells if cell.value is not None]
+    hidden = [cell for cell in table.cells if cell.value is None and cell.small and parts(cell.key, table.atoms)]
+    if not shown or not hidden:
+        return []
+    given, wanted = np.array(shown).T, np.array([_row(cell.key, table.atoms) for cell in hidden]).T
+    left = wanted - given @ np.linalg.lstsq(given, wanted, rcond=None)[0]
+    return [cell.key for cell, rest in zip(hidden, np.abs(left).max(axis=0), strict=True) if rest < _EXACT]
+
+
+def _row(key: Key, atoms: Sequence[Key]) -> npt.NDArray[np.float64]:
+    row = np.zeros(len(atoms))
+    row[parts(key, atoms)] = 1
+    return row
+
+
+def cover(table: Table, tells: Callable[[Table], list[Key]] = told) -> list[Key]:
     """Return shown cells, besides the hidden ones, that must be hidden so that none is told: each time the smallest
-    that shares a total with one that is told."""
+    beside one that is told."""
     gone: list[Key] = []
     now = table
-    while found := told(now):
+    while found := tells(now):
         pick = _beside(now, found[0])
         if pick is None:
             return gone
@@ -86,18 +108,20 @@ def _beside(table: Table, key: Key) -> Key | None:
     return shown[0].key if shown else None
 
 
-def check_secondary(column: str, table: Table, lines: Mapping[Key, int]) -> Check:
-    """Check a count column; `lines` are the numbers of its cells' lines."""
+def check_secondary(
+    column: str, table: Table, lines: Mapping[Key, int], tells: Callable[[Table], list[Key]] = told
+) -> Check:
+    """Check a column of counts, or of sums and means (`spanned`); `lines` are the numbers of its cells' lines."""
     hidden = [cell for cell in table.cells if cell.value is None and cell.small]
     patterns = {tuple(label is None for label in cell.key) for cell in table.cells}
     if not hidden or len(patterns) < 2:
         return passed("secondary", column=column)
-    if len(hidden) > MOST or len(table.atoms) > GROUPS:
+    if len(hidden) > MOST or len(table.atoms) > (GROUPS if tells is told else EXACT_GROUPS):
         return doubtful("secondary", column=column)
-    found = told(table)
+    found = tells(table)
     if not found:
         return passed("secondary", column=column)
-    also = [lines[key] for key in cover(table) if key in lines]
+    also = [lines[key] for key in cover(table, tells) if key in lines]
     where = [lines.get(key, "–") for key in found]
     return failed("secondary", column=column, where=listed(where), also=listed(also) or "–")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import streamlit as st
 
 from workbench.governance.actors import Actor
@@ -12,7 +14,7 @@ from workbench.services import extracts, outputs
 from workbench.services.outputs import OutputView
 from workbench.ui.parts.errors import panel
 from workbench.ui.parts.listing import NEW, Entry, chooser
-from workbench.ui.parts.markup import facts, heading, join, link, paragraph, show, tag, whole_digest
+from workbench.ui.parts.markup import Html, facts, heading, join, link, paragraph, show, tag, whole_digest
 from workbench.ui.parts.output import checks_table, draw_file
 from workbench.ui.parts.output_decision import draw_decision
 from workbench.ui.parts.output_form import draw_form
@@ -65,8 +67,14 @@ def _output(actor: Actor, view: OutputView) -> None:
     if view.state == "released" and can(actor, "output.download"):
         show(paragraph(link(t("output_download", name=view.name), href(f"download/sortie/{view.id}")), "wb-note"))
     show(
-        _facts(view), heading(t("output_checks")), paragraph(t(f"output_verdict_{verdict}")), checks_table(view.checks)
+        _facts(actor, view),
+        heading(t("output_checks")),
+        paragraph(t(f"output_verdict_{verdict}")),
+        checks_table(view.checks),
     )
+    if view.document["declaration"]:
+        with st.expander(t("output_declaration")):
+            show(tag("pre", json.dumps(view.document["declaration"], ensure_ascii=False, indent=1), "wb-cell"))
     if view.decision is not None:
         body = view.decision.body
         said = t(
@@ -86,12 +94,18 @@ def _output(actor: Actor, view: OutputView) -> None:
         _withdraw(actor, view)
 
 
-def _facts(view: OutputView) -> str:
+def _extract(actor: Actor, view: OutputView) -> Html:
+    if can(actor, "extract.open"):
+        return link(view.extract, href("demandes", id=view.extract))
+    return tag("code", view.extract)
+
+
+def _facts(actor: Actor, view: OutputView) -> Html:
     declared = view.document["declaration"]
     lines = [
         (t("output_context"), view.document["context"]),
         (t("output_filed"), t("made_by_at", who=person(view.requester), when=moment(view.made_at))),
-        (t("output_extract"), link(view.extract, href("demandes", id=view.extract))),
+        (t("output_extract"), _extract(actor, view)),
         (t("output_declared"), t("output_declared_yes" if declared else "output_declared_no")),
         (t("output_digest"), whole_digest(view.file_digest)),
     ]
