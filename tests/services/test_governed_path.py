@@ -24,6 +24,7 @@ from workbench.services import (
     jobs,
     key_deeds,
     learning,
+    outputs,
     people,
     releases,
     requests,
@@ -71,17 +72,30 @@ VERBS: dict[str, Callable[[Workbench, Actor], object]] = {
     "extract.revoke": lambda wb, who: extracts.revoke(wb, who, "ext-x", "r"),
     "features.build": lambda wb, who: learning.build_features(wb, who, "ext-x"),
     "model.train": lambda wb, who: learning.train(wb, who, "fea-x"),
+    "output.check": lambda wb, who: outputs.check_output(wb, who, "ext-x", "t.csv", b"a\n1\n"),
+    "output.request": lambda wb, who: outputs.request_output(wb, who, "ext-x", "t.csv", b"a\n1\n", context="x"),
+    "output.decide": lambda wb, who: outputs.decide(wb, who, "out-x", "released", file_digest="x", reason="r"),
+    "output.download": lambda wb, who: outputs.download(wb, who, "out-x"),
     "audit.read": auditing.log,
     "cohort.generate": lambda wb, who: cohorts.generate(wb, who, {}),
     "cohort.diagnose": lambda wb, who: diagnosing.diagnose_cohort(wb, who, "coh-x"),
     "cohort.why": lambda wb, who: why.why_in_extract(wb, who, "ext-x", 1),
     "user.manage": lambda wb, who: people.add_person(wb, who, Person("new", "New", Role.RESEARCHER, None)),
 }
-STUDY = {"extract.open", "cohort.generate", "cohort.diagnose", "cohort.why"}
+STUDY = {
+    "output.check",
+    "output.request",
+    "output.download",
+    "extract.open",
+    "cohort.generate",
+    "cohort.diagnose",
+    "cohort.why",
+}
 MAY = {
     "researcher": {*STUDY, "study.create", "study.abandon", "request.create", "request.withdraw", "extract.run"},
     "datascientist": {*STUDY, "features.build", "model.train"},
     "ethics": {
+        "output.decide",
         "study.open",
         "study.close",
         "request.decide",
@@ -324,7 +338,7 @@ def test_the_log_is_exported_without_formulas_and_without_identifiers(
 def test_trace_walks_both_ways(wb: Workbench, officer: Actor, steward: Actor) -> None:
     model = learning.list_models(wb, officer)[0]
     thread = tracing.trace(wb, officer, model.digest[:12])
-    assert {link.kind for link in thread.back} == set(tracing.ORDER) - {"model"}
+    assert {link.kind for link in thread.back} == set(tracing.ORDER) - {"output", "release_decision"} - {"model"}
     with reading():
         release = tracing.trace(wb, steward, releases.current_release(wb).id)
     assert model.digest in {link.digest for link in release.forward}

@@ -12,7 +12,7 @@ from workbench.governance.actors import Actor, Role
 from workbench.governance.airlock.verdicts import overall
 from workbench.kernel.digest import digest_bytes
 from workbench.kernel.errors import InvalidInput, Refused, Unavailable
-from workbench.services import extracts, kept_outputs, learning, outputs, people, tracing
+from workbench.services import cohorts, extracts, kept_outputs, learning, objections, outputs, people, tracing
 from workbench.services.context import Workbench
 from workbench.services.outputs import OutputView
 from workbench.services.people import Person
@@ -156,6 +156,38 @@ def test_differencing_two_outputs_is_caught_at_filing_and_at_release(
     third = file(b"n\n%d\n" % rounded[some], nearly, "table3.csv")
     assert (third.state, failing(third)) == ("sent_back", {"differencing"})
     assert outputs.show_output(wb, officer, second.id).state == "checked"
+
+
+def test_two_releases_at_once_do_not_pass_each_other_by(
+    wb: Workbench, officer: Actor, file: Callable[..., OutputView], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = file(), file(b"what,number\nauroc,0.63\n", None, "plain.csv")
+    write = kept_outputs.released
+    meanwhile = [lambda: decide(wb, officer, second)]
+
+    def released_meanwhile(*facts: Any) -> Any:
+        if meanwhile:
+            meanwhile.pop()()
+        return write(*facts)
+
+    monkeypatch.setattr(kept_outputs, "released", released_meanwhile)
+    with pytest.raises(Refused, match="changed_meanwhile"):
+        decide(wb, officer, first)
+    folder = kept_outputs.root(wb, first.extract)
+    assert [(folder / view.id / "released").exists() for view in (first, second)] == [False, True]
+
+
+def test_an_objection_since_the_filing_keeps_the_output_in(
+    wb: Workbench, steward: Actor, officer: Actor, scientist: Actor, file: Callable[..., OutputView]
+) -> None:
+    view = file()
+    manifest = extracts.show_extract(wb, scientist, view.extract).manifest
+    inside = cohorts.rows_of(wb, manifest["cohort"])["subject_id"].to_pylist()
+    objections.add(wb, steward, [max(inside) + 1_000_000], view.study)
+    somebody = next(person for person in inside if objections.add(wb, steward, [person], view.study).concerned)
+    assert somebody in inside
+    with pytest.raises(Refused, match="objected_since"):
+        decide(wb, officer, view)
 
 
 def test_a_recalled_output_is_not_taken_away_and_still_compared(

@@ -24,6 +24,7 @@ PAGES = {
         "/cohortes": "Cohorts",
         "/demandes": "Requests and extracts",
         "/modeles": "Models",
+        "/sorties": "Outputs",
     },
     OFFICER: {
         "/": "Home",
@@ -31,6 +32,7 @@ PAGES = {
         "/examen": "Review queue",
         "/oppositions": "Oppositions",
         "/modeles": "Models",
+        "/sorties": "Outputs",
         "/journal": "Log",
     },
 }
@@ -72,7 +74,7 @@ def test_a_page_that_is_not_theirs_says_so(visit: Visit) -> None:
 
 def test_a_reference_that_is_not_there_says_so(visit: Visit) -> None:
     visit.sign_in(RESEARCHER)
-    for path in ("/donnees", "/cohortes", "/demandes", "/modeles"):
+    for path in ("/donnees", "/cohortes", "/demandes", "/modeles", "/sorties"):
         visit.open(f"{path}?lang=fr&id=mod-000000000000")
         expect(visit.page.get_by_role("alert")).to_contain_text("store.no_document")
 

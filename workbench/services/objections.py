@@ -178,6 +178,11 @@ def check_unchanged(write: Write, study: str, applied: Sequence[Document]) -> No
         raise Refused("store.changed_meanwhile", id=study)
 
 
+def concern(wb: Workbench, applied: Sequence[Document], rows: pa.Table) -> bool:
+    """Answer whether somebody of a cohort's rows (`subject_id`) objects."""
+    return len(_objecting(wb, applied, rows)) > 0
+
+
 def without(wb: Workbench, applied: Sequence[Document], rows: pa.Table) -> pa.Table:
     """Return rows of a cohort (`subject_id`) without those of persons who object."""
     theirs = _objecting(wb, applied, rows)

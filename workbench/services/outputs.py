@@ -19,7 +19,7 @@ from workbench.kernel import clock
 from workbench.kernel.digest import digest_bytes, digest_document, short
 from workbench.kernel.errors import Refused
 from workbench.kernel.schemas import validate
-from workbench.services import extracts, judging, kept_outputs, objections, studies
+from workbench.services import cohorts, extracts, judging, kept_outputs, objections, studies
 from workbench.services.context import Workbench, acting, event, working
 from workbench.services.extracts import ExtractView
 from workbench.store import documents, making
@@ -199,7 +199,7 @@ def decide(wb: Workbench, actor: Actor, ref: str, decision: Decision, *, file_di
     The actor names the file's digest again, at the moment of deciding; the log keeps when. To release, the kept file
     must be the one that was checked, and its numbers are compared once more with what was released since. Raises
     `Refused`: `governance.self_approval`, `governance.wrong_state`, `governance.reason_needed`, `airlock.other_file`,
-    `airlock.meets_released`, `services.extract_closed`; `Unavailable` (`airlock.damaged`).
+    `airlock.meets_released`, `airlock.objected_since`, `services.extract_closed`; `Unavailable` (`airlock.damaged`).
     """
     with acting(wb, actor, "output.decide", subject=ref):
         view = show_output(wb, actor, ref)
@@ -222,8 +222,14 @@ def decide(wb: Workbench, actor: Actor, ref: str, decision: Decision, *, file_di
 
 def _release(wb: Workbench, actor: Actor, view: OutputView, document: dict[str, Any]) -> None:
     """Put the file where it is taken from, if it may leave; without the decision nobody can take it."""
-    if extracts.show_extract(wb, actor, view.extract).state == "revoked":
+    extract = extracts.show_extract(wb, actor, view.extract)
+    if extract.state == "revoked":
         raise Refused("services.extract_closed", extract=view.extract, state="revoked")
+    with wb.store.read() as connection:
+        objected = objections.active(connection, view.study)
+    since = [each for each in objected if each.id not in view.document["objections"]]
+    if since and objections.concern(wb, since, cohorts.rows_of(wb, extract.manifest["cohort"])):
+        raise Refused("airlock.objected_since", output=view.id)
     content = kept_outputs.read(wb, view)
     before = _released(wb, view.study)
     check = check_differencing(kept_outputs.read_numbers(wb, view.extract, view.id, view.document), before)
@@ -233,10 +239,12 @@ def _release(wb: Workbench, actor: Actor, view: OutputView, document: dict[str, 
         kept_outputs.released(wb, view, content),
         wb.store.write(_event(actor, view, document["reason"], "released")) as write,
     ):
-        told = {s.id for s in documents.states_of(write.connection, "output") if s.study == view.study}
-        now = {each for each in told if (s := documents.state(write.connection, "output", each)) and s.state in TOLD}
+        now = {
+            s.id for s in documents.states_of(write.connection, "output") if s.study == view.study and s.state in TOLD
+        }
         if now != set(before):
             raise Refused("store.changed_meanwhile", id=view.id)
+        objections.check_unchanged(write, view.study, objected)
         _decided(write, view, document, "released")
 
 
