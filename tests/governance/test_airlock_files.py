@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from workbench.governance.airlock import content, figures, identifiers
+from workbench.governance.airlock import content, figures, identifiers, pages
 from workbench.governance.airlock.content import prepare, read_bytes
 from workbench.governance.airlock.verdicts import Check
 from workbench.kernel.errors import InvalidInput
@@ -155,6 +155,26 @@ def test_parquet_leaves_without_statistics_and_metadata() -> None:
     assert read.metadata.row_group(0).column(1).statistics is None
     assert b"persons" not in made.raw
     assert made.sheet == content.Sheet(("group", "n"), (("a", "15"), ("b", "20")))
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_pages_say_what_they_unpack_to_whatever_the_footer_says(version: Any) -> None:
+    table = pa.table({"n": np.arange(50_000), "t": [f"g{i % 7}" for i in range(50_000)], "b": [True, None] * 25_000})
+    raw = parquet(table, compression="zstd", data_page_version=version, data_page_size=10_000, row_group_size=20_000)
+    about = pq.ParquetFile(io.BytesIO(raw)).metadata
+    chunks = [about.row_group(group).column(place) for group in range(3) for place in range(3)]
+    headers = sum(chunk.total_uncompressed_size for chunk in chunks) - pages.unpacked_size(raw, about)
+    assert 0 < headers < 20_000
+    with pytest.raises(ValueError, match="header of a page"):
+        pages.unpacked_size(bytes(len(raw)), about)
+
+
+def test_a_page_larger_than_the_footer_says_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content, "UNPACKED", 30_000)
+    raw = parquet(pa.table({"n": np.zeros(5_000, np.int64)}), compression="zstd", use_dictionary=False)
+    assert refused("t.parquet", raw) == "airlock.unpacked"
+    monkeypatch.setattr(content, "UNPACKED", 50_000)
+    assert prepare("t.parquet", raw).kind == "table"
 
 
 @pytest.mark.parametrize(

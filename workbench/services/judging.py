@@ -90,7 +90,10 @@ def _model(wb: Workbench, actor: Actor, view: ExtractView, content: Content) -> 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.skops"
         path.write_bytes(content.raw)
-        fitted = load(path)
+        try:
+            fitted = load(path)
+        except MemoryError:  # an array's own header may name any size
+            raise InvalidInput("airlock.unreadable", name=content.name) from None
     digest = estimator_digest(fitted)
     ours = [model for model in learning.list_models(wb, actor) if model.extract == view.id]
     known = next((model for model in ours if model.manifest["estimator_digest"] == digest), None)

@@ -18,6 +18,7 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
+from workbench.governance.airlock.pages import unpacked_size
 from workbench.governance.airlock.verdicts import shortened
 from workbench.kernel.errors import InvalidInput
 
@@ -184,7 +185,12 @@ def _read_small(raw: bytes, about: Any, limits: dict[str, int]) -> Any:
     schema = about.schema.to_arrow_schema()
     groups = [about.row_group(place) for place in range(about.num_row_groups)]
     ways = {way for group in groups for place in range(about.num_columns) for way in group.column(place).encodings}
-    if about.num_rows < 1 or not ways <= _ENCODINGS or any(pa.types.is_nested(field.type) for field in schema):
+    if (
+        unpacked_size(raw, about) > UNPACKED
+        or about.num_rows < 1
+        or not ways <= _ENCODINGS
+        or any(pa.types.is_nested(field.type) for field in schema)
+    ):
         raise ValueError
     texts = [field.name for field in schema if not pa.types.is_primitive(field.type)]
     table = pq.ParquetFile(pa.BufferReader(raw), read_dictionary=texts, **limits).read()
