@@ -284,3 +284,4 @@ def test_a_revoked_study_lets_nothing_out_but_what_was_released(
     with pytest.raises(Refused, match="extract_closed"):
         decide(wb, officer, waiting)
     assert digest_bytes(outputs.download(wb, scientist, released.id)[1]) == released.file_digest
+    assert outputs.preview(wb, officer, released.id) == TABLE

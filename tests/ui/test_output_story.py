@@ -81,6 +81,8 @@ def _decides(visit: Visit, output: str) -> None:
     visit.page.get_by_role("button", name="Enregistrer la décision").click()
     expect(visit.page.get_by_text("Elle peut sortir.")).to_be_visible()
     expect(visit.page.get_by_role("link", name="Emporter table2.csv")).to_have_count(0)
+    visit.page.get_by_text("Rappeler", exact=True).click()
+    expect(visit.page.get_by_role("textbox", name="Motif")).to_have_value("")
     visit.shot("sortie_decidee")
 
 

@@ -190,7 +190,8 @@ def preview(wb: Workbench, actor: Actor, ref: str) -> bytes:
     (`airlock.not_released`) where the file was sent back by the checks and so not kept.
     """
     with acting(wb, actor, "output.preview", subject=ref):
-        return kept_outputs.read(wb, show_output(wb, actor, ref))
+        view = show_output(wb, actor, ref)
+        return kept_outputs.read_released(wb, view) if view.state == "released" else kept_outputs.read(wb, view)
 
 
 def decide(wb: Workbench, actor: Actor, ref: str, decision: Decision, *, file_digest: str, reason: str) -> OutputView:

@@ -20,7 +20,15 @@ WAITING: tuple[Decision, ...] = ("released", "sent_back", "refused")
 def draw_decision(actor: Actor, view: OutputView) -> None:
     """Draw the form by which somebody else than who filed decides; a released output can be recalled."""
     released = view.state == "released"
-    show(heading(t("output_recall_heading" if released else "decide_heading")))
+    if released:
+        with st.expander(t("output_recall_heading")):
+            _form(actor, view, released=True)
+        return
+    show(heading(t("decide_heading")))
+    _form(actor, view, released=False)
+
+
+def _form(actor: Actor, view: OutputView, *, released: bool) -> None:
     if not can_review(view.requester, actor.name):
         panel(Refused("governance.self_approval", name=actor.display))
         return
@@ -32,11 +40,15 @@ def draw_decision(actor: Actor, view: OutputView) -> None:
         if not released:
             chosen = st.radio(
                 t("decision"), WAITING, index=None, format_func=lambda name: t(f"output_decide_{name}"),
-                horizontal=True, key="outputs_decision",
+                horizontal=True, key=f"outputs_decision_{view.id}",
             )  # fmt: skip
-        reason = st.text_area(t("decide_reason"), help=t("decide_reason_help"), key="outputs_reason")
+        reason = st.text_area(
+            t("decide_reason"), help=t("decide_reason_help"), key=f"outputs_reason_{view.id}_{view.state}"
+        )
         label = t("output_digits", count=DIGITS)
-        digits = st.text_input(label, max_chars=DIGITS, autocomplete="off", key="outputs_digits")
+        digits = st.text_input(
+            label, max_chars=DIGITS, autocomplete="off", key=f"outputs_digits_{view.id}_{view.state}"
+        )
         if st.form_submit_button(t("output_recall" if released else "decide_send"), type="primary"):
             _send(actor, view, chosen, digits, reason)
 
