@@ -277,7 +277,7 @@ def changed(draw: st.DrawFn, texts: tuple[str, ...]) -> dict[str, Any]:
                 other, name = draw(st.sampled_from(places))
                 holder[key] = copy.deepcopy(other[name])
             case _:
-                holder[key] = draw(st.sampled_from(VALUES))
+                holder[key] = copy.deepcopy(draw(st.sampled_from(VALUES)))  # a later change may fall into it
     return document
 
 

@@ -31,7 +31,7 @@ SHORTEST = timedelta(days=183)
 """Details of an access may be erased after six months, if an `audit.forget` entry says so."""
 
 MANIFESTS = {"release", "extract", "features"}
-LOGGED = {"request", "approval", "extract", "features", "model"}
+LOGGED = {"request", "approval", "extract", "features", "model", "output", "release_decision"}
 """Kinds of documents whose making the log must tell."""
 
 ROOTS = {"release", "design"}

@@ -63,7 +63,7 @@ def page(found: Mapping[str, Any], lang: Lang) -> str:
     ]  # fmt: skip
     for extract in seen.of("extract"):
         parts += _extract(seen, extract)
-    parts += [*_opened(seen), *_made(seen), *_thread(seen), *_log(seen)]
+    parts += [*_opened(seen), *_made(seen), *_left(seen), *_thread(seen), *_log(seen)]
     parts += [
         heading(seen.t("check")),
         paragraph(seen.t("check_text")),
@@ -89,7 +89,8 @@ def _extract(seen: Evidence, extract: Mapping[str, Any]) -> list[object]:
         (seen.t("asked_by"), seen.person(request.get("requester", "–"))),
         (seen.t("why"), tag("q", request.get("why_not_aggregate", "–"))),
         (seen.t("decided_by"), seen.person(approval.get("reviewer", "–"))),
-        (seen.t("decision"), tag("q", approval.get("reason", "–"))),
+        (seen.t("reason_of_decision"), tag("q", approval.get("reason", "–"))),
+        *_opinions(seen, approval),
         (seen.t("made_by"), f"{seen.person(extract['made_by'])}, {extract['made_at'][:19].replace('T', ' ')} UTC"),
         (seen.t("digest"), whole_digest(extract["digest"])),
     ]  # fmt: skip
@@ -111,6 +112,15 @@ def _extract(seen: Evidence, extract: Mapping[str, Any]) -> list[object]:
 
 def _risk(seen: Evidence, risk: Mapping[str, Any]) -> list[str]:
     return risk_words.sentences(risk, seen.lang, lambda name: seen.named("table", name))
+
+
+def _opinions(seen: Evidence, approval: Mapping[str, Any]) -> list[tuple[str, object]]:
+    """The votes of committees and the conditions that a decision recorded."""
+    votes = [
+        (vote["committee"], f"{say('governance.vote_' + vote['vote'], seen.lang)}, {vote['day']}")
+        for vote in approval.get("votes", ())
+    ]
+    return [*votes, *((seen.t("condition"), text) for text in approval.get("conditions", ()))]
 
 
 def _opened(seen: Evidence) -> list[object]:
@@ -139,6 +149,27 @@ def _made(seen: Evidence) -> list[object]:
         seen.table(("kind", "id", "who", "when"), rows, "made_caption") if rows else paragraph(seen.t("nothing_made"))
     )
     return [heading(seen.t("made")), told]
+
+
+def _left(seen: Evidence) -> list[object]:
+    """What left the workspace, and what was kept from leaving: each decision on a file."""
+    rows = [
+        (
+            seen.body(each["body"]["output"]).get("file", {}).get("name", "–"),
+            tag("code", each["body"]["file"][:12]),
+            seen.t(f"output_{each['body']['decision']}"),
+            seen.person(each["body"]["reviewer"]),
+            each["made_at"][:19].replace("T", " "),
+            each["body"]["reason"],
+        )
+        for each in seen.of("release_decision")
+    ]
+    if not rows:
+        return [heading(seen.t("left")), paragraph(seen.t("nothing_left"))]
+    return [
+        heading(seen.t("left")),
+        seen.table(("file", "digest", "decision", "who", "when", "reason"), rows, "left_caption"),
+    ]
 
 
 def _thread(seen: Evidence) -> list[object]:

@@ -257,7 +257,7 @@ def _event(actor: Actor, view: OutputView, reason: str, decision: str) -> Any:
 
 def _decided(write: Write, view: OutputView, document: dict[str, Any], state: str) -> None:
     documents.check_unchanged(write, _state(view), "output", view.id)
-    decision_id = f"rel-{short(digest_document(document))}"
+    decision_id = f"dec-{short(digest_document(document))}"
     write.event.after = documents.put(write, "release_decision", decision_id, document, study=view.study)
     documents.move_state(write, "output", view.id, state)
 
