@@ -11,7 +11,8 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.governance import verify_elsewhere
+from workbench.governance import log_periods, verify_elsewhere
+from workbench.store import chain, documents
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 NUMBERS = st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False)
@@ -25,6 +26,13 @@ VALUES = st.recursive(
 @given(VALUES)
 def test_its_canonical_json_is_rfc_8785(value: Any) -> None:
     assert verify_elsewhere.canonical(value).encode() == rfc8785.dumps(value)
+
+
+def test_it_knows_the_same_rules() -> None:
+    assert verify_elsewhere.ACCESSES == log_periods.ACCESS_VERBS
+    assert verify_elsewhere.SHORTEST.days == log_periods.SHORTEST
+    assert verify_elsewhere.FIELDS == chain.ENTRY_FIELDS
+    assert verify_elsewhere.MANIFESTS == documents.MANIFESTS
 
 
 def test_it_needs_the_standard_library_and_cryptography_only() -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from workbench.governance import log_periods
 from workbench.governance.actors import Actor
 from workbench.kernel import clock
 from workbench.kernel.errors import InvalidInput, Refused
@@ -45,7 +46,7 @@ def test_accesses_lose_their_details_and_decisions_keep_theirs(
     entries = {entry.seq: entry for entry in auditing.log(wb, officer)}
     pass_days(monkeypatch, 400)
     done = log_details.forget(wb, officer, "The year is over.")
-    assert done.erased == before["extract.open"] + before.get("cohort.count", 0) + before.get("session.open", 0) > 0
+    assert done.erased >= sum(before.get(verb, 0) for verb in log_periods.ACCESS_VERBS) > 0
     after = details(wb, officer)
     assert after["extract.open"] == 0
     assert {

@@ -12,9 +12,14 @@ from typing import Final
 from workbench.kernel import clock
 from workbench.kernel.errors import InvalidInput
 
-ACCESS_VERBS: Final = frozenset(
-    {"session.open", "cohort.count", "cohort.diagnose", "cohort.why", "extract.open", "audit.export"}
+READS: Final = frozenset(
+    {"cohort.read", "extract.read", "model.read", "trace.read", "audit.read", "audit.verify", "output.preview"}
 )
+"""What is logged once an hour for each person and thing, where it is not part of another verb."""
+
+ACCESS_VERBS: Final = READS | {
+    "session.open", "cohort.count", "cohort.diagnose", "cohort.why", "extract.open", "output.download", "audit.export",
+}  # fmt: skip
 """What only looks at something, or takes a copy of it."""
 
 FORGET: Final = "audit.forget"

@@ -26,7 +26,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 FIELDS = ("seq", "time", "actor", "role", "study", "verb", "subject", "before", "after", "outcome", "reason",
           "payload_digest", "prev")  # fmt: skip
-ACCESSES = {"session.open", "cohort.count", "cohort.diagnose", "cohort.why", "extract.open", "audit.export"}
+ACCESSES = {"cohort.read", "extract.read", "model.read", "trace.read", "audit.read", "audit.verify", "output.preview",
+            "session.open", "cohort.count", "cohort.diagnose", "cohort.why", "extract.open", "output.download",
+            "audit.export"}  # fmt: skip
 SHORTEST = timedelta(days=183)
 """Details of an access may be erased after six months, if an `audit.forget` entry says so."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workbench.governance import audit, keys, policy
+from workbench.governance import audit, keys, log_periods, policy
 from workbench.governance.actors import Actor
 from workbench.kernel.errors import Refused, Unavailable
 from workbench.kernel.progress import Progress, silent
@@ -21,11 +21,6 @@ from workbench.services import erased_releases, holding, key_deeds
 from workbench.store import documents, files, jobs, making, migrate, successors
 from workbench.store.chain import Event
 from workbench.store.store import Store
-
-READS = frozenset(
-    {"cohort.read", "extract.read", "model.read", "trace.read", "audit.read", "audit.verify", "output.preview"}
-)
-"""The verbs of reading that are logged."""
 
 RETIRED = "release_retired"
 """The kind of state that says whether a release was retired (`retired`) or came back (`kept`)."""
@@ -173,7 +168,7 @@ def acting(
         policy.check(actor, verb)
         with holding.reading():
             yield
-        if verb in READS and _depth.get() == 1:
+        if verb in log_periods.READS and _depth.get() == 1:
             _saw(wb, actor, verb, study, subject)
     except Refused as error:
         facts = {name: str(value) for name, value in error.facts.items()}
