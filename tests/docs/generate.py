@@ -154,6 +154,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "study_life_cycle": diagram("study"),
     "request_life_cycle": diagram("request"),
     "output_life_cycle": diagram("output"),
+    "finding_life_cycle": diagram("finding"),
     "legal_bases": bases,
     "deliverable": columns,
     "sensitive": sensitive,

@@ -19,7 +19,7 @@ from workbench.kernel.errors import InvalidInput, Stopped, UserError
 HELP = "Cohorts over OMOP data, governed extracts, traceable models; every step in an audit log."
 VERBS: Mapping[str, str] = {
     "audit": "audit", "cohort": "cohort", "concepts": "concepts", "demo": "demo", "serve": "demo", "doctor": "doctor",
-    "extract": "extract",
+    "extract": "extract", "finding": "finding",
     "features": "model", "jobs": "jobs", "key": "key", "load": "load", "model": "model",
     "optout": "optout", "output": "output", "releases": "releases", "study": "study",
     "trace": "trace", "user": "users",

@@ -1,4 +1,4 @@
-"""The life cycles of a study, of a request and of an output, as data: states, transitions, one owner each.
+"""The life cycles of a study, a request, an output and a finding, as data: states, transitions, one owner each.
 
 The diagram in the docs is drawn from these tables. A request that was sent back or voided is not edited: a
 corrected one is filed, with its own digest.
@@ -14,7 +14,7 @@ from workbench.governance.actors import Role
 from workbench.kernel.errors import Refused
 from workbench.kernel.text import Lang, say
 
-Kind = Literal["study", "request", "output"]
+Kind = Literal["study", "request", "output", "finding"]
 Owner = Role | Literal["workbench", "requester"]
 
 
@@ -105,6 +105,15 @@ LIFE_CYCLES: Final[Mapping[Kind, LifeCycle]] = {
                 )
             ),
             Transition("recall", "released", "recalled", _OFFICER, reason=True),
+        ),
+    ),
+    "finding": LifeCycle(
+        states=("reported", "accepted", "refused", "delivered"),
+        transitions=(
+            Transition("accept", "reported", "accepted", _OFFICER, reason=True),
+            Transition("refuse", "reported", "refused", _OFFICER, reason=True),
+            Transition("deliver", "accepted", "delivered", Role.DATA_STEWARD, reason=False),
+            Transition("deliver", "delivered", "delivered", Role.DATA_STEWARD, reason=False),
         ),
     ),
 }

@@ -18,7 +18,8 @@ READS: Final = frozenset(
 """What is logged once an hour for each person and thing, where it is not part of another verb."""
 
 ACCESS_VERBS: Final = READS | {
-    "session.open", "cohort.count", "cohort.diagnose", "cohort.why", "extract.open", "output.download", "audit.export",
+    "session.open", "cohort.count", "cohort.diagnose", "cohort.why", "extract.open", "output.download", "finding.open",
+    "audit.export",
 }  # fmt: skip
 """What only looks at something, or takes a copy of it."""
 

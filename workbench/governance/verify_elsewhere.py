@@ -28,12 +28,12 @@ FIELDS = ("seq", "time", "actor", "role", "study", "verb", "subject", "before", 
           "payload_digest", "prev")  # fmt: skip
 ACCESSES = {"cohort.read", "extract.read", "model.read", "trace.read", "audit.read", "audit.verify", "output.preview",
             "session.open", "cohort.count", "cohort.diagnose", "cohort.why", "extract.open", "output.download",
-            "audit.export"}  # fmt: skip
+            "finding.open", "audit.export"}  # fmt: skip
 SHORTEST = timedelta(days=183)
 """Details of an access may be erased after six months, if an `audit.forget` entry says so."""
 
 MANIFESTS = {"release", "extract", "features"}
-LOGGED = {"request", "approval", "extract", "features", "model", "output", "release_decision"}
+LOGGED = {"request", "approval", "extract", "features", "model", "output", "release_decision", "finding"}
 """Kinds of documents whose making the log must tell."""
 
 ROOTS = {"release", "design"}

@@ -17,7 +17,7 @@ from workbench.store.documents import Document
 
 ORDER = (
     "release", "cohort_version", "protocol", "request", "approval", "extract", "design", "features", "model", "output",
-    "release_decision",
+    "release_decision", "finding",
 )  # fmt: skip
 """The kinds along the thread, from the data to what was learned from it."""
 
