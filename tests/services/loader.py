@@ -8,6 +8,7 @@ a process that has everything imported and nothing open makes a load begin at on
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -66,6 +67,7 @@ class Loader:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
 
     def start(self, source: Path | str) -> int:
@@ -101,7 +103,11 @@ class Loader:
         """End the process."""
         assert self.process.stdin is not None
         self.process.stdin.close()
-        self.process.wait()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:  # a test that failed left a child stopped
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
 
 
 if __name__ == "__main__":

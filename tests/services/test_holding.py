@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +59,21 @@ class Home:
         pid = self.loader.start(f"check {release}")
         self.loader.until("at", least=0.3)
         os.kill(pid, signal.SIGSTOP)
+        while self._is_writing():  # stopped in the middle of a write, it would hold the store, not the release
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(0.01)
+            os.kill(pid, signal.SIGSTOP)
         return Reader(self.loader, pid)
+
+    def _is_writing(self) -> bool:
+        """Whether another process is writing to the store."""
+        with closing(sqlite3.connect(self.wb.store.path, timeout=0, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return True
+            connection.execute("ROLLBACK")
+        return False
 
     def folder(self, release: str) -> Path:
         """The folder of a release."""

@@ -138,6 +138,7 @@ def test_keys_are_renewed_and_the_study_is_closed_from_its_page(
         visit.open(f"/examen?lang=fr&id={demo.STUDY}")
         visit.page.get_by_text("Renouveler les deux clés").click()
         digits = visit.page.get_by_label(re.compile("Retapez les 8 premiers"))
+        expect(digits).to_be_visible()  # before that, the first reason is that of another form
         visit.page.get_by_role("textbox", name="Motif").first.fill("Renouvellement annuel.")
         digits.fill("00000000")
         visit.page.get_by_role("button", name="Exécuter").click()

@@ -154,8 +154,9 @@ def _since(view: ReleaseView, first: documents.Document) -> ReleaseView:
 def show_release(wb: Workbench, actor: Actor, ref: str) -> ReleaseView:
     """Return one release by id or digest, or the one that stands for it since persons were erased from it; raises
     `store.no_document` where it is absent."""
+    views = list_releases(wb, actor)  # first: a release that is replaced in between is still among them
     now = standing_for(wb, ref)
-    for view in list_releases(wb, actor):
+    for view in views:
         if view.id in {ref, now} or (len(ref) >= 8 and view.digest.startswith(ref)):
             return view
     raise Refused("store.no_document", ref=ref)
