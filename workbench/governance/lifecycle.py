@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from workbench.governance.actors import Role
-from workbench.kernel.errors import Refused
+from workbench.kernel.errors import Refused, Word
 from workbench.kernel.text import Lang, say
 
 Kind = Literal["study", "request", "output", "finding"]
@@ -124,7 +124,8 @@ def find(kind: Kind, state: str, transition: str) -> Transition:
     for step in LIFE_CYCLES[kind].transitions:
         if step.source == state and step.name == transition:
             return step
-    raise Refused("governance.wrong_state", kind=kind, state=state, transition=transition)
+    facts = {"kind": _word("thing", kind), "state": _word("state", state), "transition": _word("step", transition)}
+    raise Refused("governance.wrong_state", **facts)
 
 
 def next_state(kind: Kind, state: str, transition: str) -> str:
@@ -139,10 +140,19 @@ def check_transition(kind: Kind, state: str, transition: str, owner: Owner, reas
     """
     step = find(kind, state, transition)
     if step.owner != owner:
-        raise Refused("governance.not_owner", transition=transition, owner=str(step.owner), role=str(owner))
+        facts = {
+            "transition": _word("step", transition),
+            "owner": _word("role", step.owner),
+            "role": _word("role", owner),
+        }
+        raise Refused("governance.not_owner", **facts)
     if step.reason and not reason.strip():
         raise Refused("governance.reason_needed", transition=transition)
     return step.target
+
+
+def _word(family: str, code: str) -> Word:
+    return Word(f"governance.{family}_{code}")
 
 
 def mermaid(kind: Kind, lang: Lang) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from workbench.kernel.text import Lang, area_catalogue
+from workbench.kernel.text import Lang, area_catalogue, say
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,16 @@ class ErrorText:
         return f"{self.what} {self.not_done} {self.do} [{self.reference}]"
 
 
+@dataclass(frozen=True)
+class Word:
+    """A fact that is a word of the catalogues (`AREA.KEY`): said in the reader's language, logged as its key."""
+
+    key: str
+
+    def __str__(self) -> str:
+        return self.key.partition(".")[2]
+
+
 class UserError(Exception):
     """An answer to a person. `code` is `AREA.CODE` of the catalogues; `facts` never hold patient identifiers."""
 
@@ -37,7 +47,8 @@ class UserError(Exception):
     def text(self, lang: Lang) -> ErrorText:
         """Return the error's sentences in one language."""
         entry: dict[str, str] = area_catalogue(self.code.partition(".")[0], lang)["error"][self.code]
-        what, not_done, do = (entry[part].format(**self.facts) for part in ("what", "not_done", "do"))
+        facts = {name: say(fact.key, lang) if isinstance(fact, Word) else fact for name, fact in self.facts.items()}
+        what, not_done, do = (entry[part].format(**facts) for part in ("what", "not_done", "do"))
         return ErrorText(what, not_done, do, self.code)
 
     def __str__(self) -> str:
