@@ -13,6 +13,7 @@ import pytest
 
 from workbench.kernel.digest import digest_bytes
 from workbench.kernel.text import LANGS, catalogue
+from workbench.models import track
 from workbench.models.card import render
 from workbench.models.evaluate import calibration_groups, evaluate
 from workbench.models.run import model_id
@@ -137,3 +138,18 @@ def test_mlflow_gets_numbers_and_digests_and_nothing_of_the_machine(
         assert run.data.metrics["auroc"] == manifest["metrics"]["auroc"]
         names = {entry.path for entry in client.list_artifacts(run.info.run_id)}
         assert names == {"card.fr.md", "card.en.md", "evaluation.json", "manifest.json"}
+
+
+def test_mlflows_database_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
+    database = tmp_path / "mlflow.db"
+
+    def half(uri: str) -> None:
+        Path(uri.removeprefix("sqlite:///")).write_bytes(b"half of it")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        track._make_whole(database, half)
+    assert [path.name for path in tmp_path.iterdir()] == [".mlflow.lock"]
+    track._make_whole(database, lambda uri: Path(uri.removeprefix("sqlite:///")).write_bytes(b"all of it"))
+    track._make_whole(database, half)
+    assert database.read_bytes() == b"all of it"

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from workbench.kernel.digest import digest_manifest, short
+from workbench.store import files, jobs
 
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
 NOBODY = "workbench"
@@ -36,7 +37,16 @@ def _client(uri: str, artifacts: Path) -> Any:
     from mlflow import MlflowClient  # noqa: PLC0415  (three CPU-seconds)
 
     artifacts.mkdir(parents=True, exist_ok=True)
+    _make_whole(Path(uri.removeprefix("sqlite:///")), lambda made: MlflowClient(made, made).search_experiments())
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _make_whole(database: Path, make: Callable[[str], object]) -> None:
+    """Make MLflow's database aside the first time: its tables come one by one, and it mends no half of them."""
+    with jobs.locked(database.with_name(".mlflow.lock")):
+        if not database.exists():
+            with files.writing(database) as aside:
+                make(f"sqlite:///{aside}")
 
 
 def _track(client: Any, artifacts: Path, model: str, folder: Path) -> str:
