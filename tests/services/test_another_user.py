@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import absent
 from tests.homes import copy_home
 
 
@@ -19,7 +20,7 @@ from tests.homes import copy_home
 def home(finished_demo: Path) -> Iterator[Path]:
     """A home in a folder that everybody may enter."""
     if os.getuid() != 0:
-        pytest.skip("only root can become another user")
+        absent("the right to become another user", "run the tests as root")
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         place.chmod(0o755)
