@@ -1,8 +1,9 @@
 """What an extract costs beside copying the same columns of the same rows to Parquet.
 
-    python -m benchmarks.extract FOLDER [--rows N]
+    python -m benchmarks.extract FOLDER [--rows N] [--hospital N]
 
-`FOLDER` holds the tables of a release as Parquet (`python -m benchmarks.quality DATABASE --keep FOLDER` makes one). The
+`FOLDER` holds the tables of a release as Parquet: of a synthetic hospital of N patients where `--hospital` is said and
+the folder is new (`python -m benchmarks.quality DATABASE --keep FOLDER` makes one of any database). The
 cohort is as many persons as have N rows of measurements. The extract is made whole: selected, pseudonymized, its risk
 measured, sealed, and read again by the independent inspection. The copy is DuckDB's own: the same persons, columns and
 period, compressed alike. Each is a process of its own; equal rows are demanded.
@@ -23,7 +24,9 @@ import duckdb
 from benchmarks.measure import Cost, cost, middle
 from workbench.extracts.build import build_extract
 from workbench.governance.keys import StudySecrets, demonstration_entropy
+from workbench.hospital.make import make
 from workbench.kernel.digest import digest_document
+from workbench.repository.cdm import TABLES
 
 ROWS = 10_000_000
 CUT_OFF = date(2030, 12, 31)
@@ -31,6 +34,18 @@ COLUMNS = ("measurement_concept_id", "measurement_date", "value_as_number", "uni
 WANTED = {"person": ["age_at_index", "gender_concept_id"], "measurement": list(COLUMNS)}
 DIGEST = "a" * 64
 PERIOD = {"from_day": None, "to_day": None}
+
+
+def hospital(folder: Path, patients: int) -> None:
+    """Make the synthetic hospital and write its tables sorted as a release has them."""
+    with TemporaryDirectory(dir=folder.parent) as place:
+        made = make(Path(place) / "hospital", patients=patients)
+        folder.mkdir(parents=True)
+        with duckdb.connect() as connection:
+            for path in sorted(made.omop.glob("*.parquet")):
+                order = ", ".join(TABLES[path.stem].order) if TABLES[path.stem].key else "ALL"
+                into = folder / path.name
+                connection.execute(f"COPY (FROM '{path}' ORDER BY {order}) TO '{into}' (COMPRESSION zstd)").fetchall()
 
 
 def cohort_of(folder: Path, rows: int) -> None:
@@ -135,8 +150,10 @@ def main(arguments: list[str]) -> None:
     if arguments[:1] == ["--step"]:
         STEPS[arguments[1]](Path(arguments[2]), Path(arguments[3]))
         return
-    rows = int(arguments[arguments.index("--rows") + 1]) if "--rows" in arguments else ROWS
-    compare(Path(arguments[0]), rows)
+    said = {name: int(arguments[arguments.index(name) + 1]) for name in ("--rows", "--hospital") if name in arguments}
+    if "--hospital" in said and not Path(arguments[0]).exists():
+        hospital(Path(arguments[0]), said["--hospital"])
+    compare(Path(arguments[0]), said.get("--rows", ROWS))
 
 
 if __name__ == "__main__":

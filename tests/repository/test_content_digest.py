@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import struct
 from datetime import date, datetime
 from pathlib import Path
 
@@ -46,34 +47,63 @@ def table(rows: list[tuple]) -> pa.Table:
     return pa.Table.from_pylist([dict(zip(SCHEMA.names, row, strict=True)) for row in rows], schema=SCHEMA)
 
 
-def said(value: object) -> str:
+def said(value: object) -> bytes:
     """Write a value as the module's docstring says, in plain Python."""
-    if value is None:
-        return "-"
     if isinstance(value, bool):
-        text = "true" if value else "false"
-    elif isinstance(value, float):
-        text = "nan" if math.isnan(value) else ("%.16e" % (value + 0.0) if math.isfinite(value) else str(value))
-    elif isinstance(value, datetime):
+        return struct.pack("<B", value)
+    if isinstance(value, int):
+        return struct.pack("<q", value)
+    if isinstance(value, float):
+        return bytes.fromhex("000000000000f87f") if math.isnan(value) else struct.pack("<d", value + 0.0)
+    if isinstance(value, datetime):
         since = value - datetime(1970, 1, 1)  # noqa: DTZ001
-        text = str((since.days * 86400 + since.seconds) * 10**6 + since.microseconds)
-    else:
-        text = str(value)
-    return f"{len(text.encode())}:{text}"
+        return struct.pack("<q", (since.days * 86400 + since.seconds) * 10**6 + since.microseconds)
+    if isinstance(value, date):
+        return struct.pack("<i", (value - date(1970, 1, 1)).days)
+    return str(value).encode()
 
 
-def reference(rows: list[tuple]) -> str:
-    order = sorted(range(len(SCHEMA.names)), key=lambda place: SCHEMA.names[place])
-    names = [[SCHEMA.names[place], KINDS[SCHEMA.names[place]]] for place in order]
-    header = json.dumps({"columns": names}, separators=(",", ":")).encode() + b"\n"
-    digests = sorted(hashlib.sha256("".join(said(row[place]) for place in order).encode()).digest() for row in rows)
-    return hashlib.sha256(header + b"".join(digests)).hexdigest()
+def stood(value: object) -> tuple:
+    """Return what orders a value: none first, texts by their bytes, NaN last."""
+    if isinstance(value, float) and math.isnan(value):
+        return (2, 0)
+    return (0, 0) if value is None else (1, value.encode() if isinstance(value, str) else value)
+
+
+def reference(rows: list[tuple], order: tuple[str, ...] = ()) -> str:
+    names = sorted(SCHEMA.names)
+    places = [SCHEMA.names.index(name) for name in (*order, *(name for name in names if name not in order))]
+    rows = sorted(rows, key=lambda row: [stood(row[place]) for place in places])
+    columns = [[name, KINDS[name]] for name in names]
+    content = json.dumps({"columns": columns, "form": 2, "order": order}, separators=(",", ":")).encode() + b"\n"
+    for name, kind in columns:
+        values = [row[SCHEMA.names.index(name)] for row in rows]
+        written = [said(value) for value in values if value is not None]
+        parts = [bytes(value is not None for value in values), b"".join(written)]
+        parts += [b"".join(struct.pack("<q", len(each)) for each in written)] if kind == "text" else []
+        content += b"".join(hashlib.sha256(part).digest() for part in parts)
+    return hashlib.sha256(content).hexdigest()
 
 
 @settings(max_examples=25, deadline=None)
 @given(ROWS)
 def test_the_digest_is_the_one_that_the_canonical_form_defines(rows: list[tuple]) -> None:
     assert content_digest(table(rows)) == reference(rows)
+
+
+@settings(max_examples=40, deadline=None)
+@given(ROWS, st.permutations(SCHEMA.names), st.integers(0, 7))
+def test_the_order_is_part_of_the_digest_and_rows_that_stand_in_it_give_the_same(
+    rows: list[tuple], names: list[str], many: int
+) -> None:
+    order = tuple(names[:many])
+    expected = reference(rows, order)
+    assert content_digest(table(rows), order=order) == expected
+    places = [SCHEMA.names.index(name) for name in (*order, *(name for name in sorted(names) if name not in order))]
+    standing = table(sorted(rows, key=lambda row: [stood(row[place]) for place in places]))
+    assert content_digest(standing, order=order) == expected
+    parts = pa.Table.from_batches(standing.to_batches(max_chunksize=1), SCHEMA)
+    assert content_digest(parts, order=order) == expected
 
 
 @settings(max_examples=10, deadline=None)
@@ -106,8 +136,22 @@ def test_any_changed_cell_changes_the_digest(rows: list[tuple], data: st.DataObj
     new = data.draw(ROW)[cell]
     changed = [*rows]
     changed[place] = (*rows[place][:cell], new, *rows[place][cell + 1 :])
-    same = said(new) == said(rows[place][cell])
+    same = (new is None) == (rows[place][cell] is None) and said(new) == said(rows[place][cell])
     assert (content_digest(table(changed)) == content_digest(table(rows))) == same
+
+
+@pytest.mark.parametrize("place", [1, 131_071, 131_072, 200_000, 299_999])
+def test_one_row_out_of_its_place_is_found_wherever_it_stands(place: int) -> None:
+    ids = list(range(300_000))
+    texts = [f"{each // 7:06}" for each in ids]
+    expected = content_digest(pa.table({"id": ids, "text": texts}))
+    by_text = content_digest(pa.table({"id": ids, "text": texts}), order=("text",))
+    assert by_text != expected
+    ids[place - 1], ids[place] = ids[place], ids[place - 1]
+    texts[place - 1], texts[place] = texts[place], texts[place - 1]
+    moved = pa.table({"id": ids, "text": texts})
+    assert content_digest(moved) == expected
+    assert content_digest(moved, order=("text",)) == by_text
 
 
 def test_what_could_be_confused_is_not() -> None:

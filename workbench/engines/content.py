@@ -2,28 +2,32 @@
 
 The canonical form, so that anybody can compute it with other tools:
 
-1. Columns in the order of their names (code points). A header in RFC 8785 JSON: `{"columns": [[name, type], …]}`, where
-   the type is one of `boolean integer decimal double text binary date time timestamp timestamp_ns timestamp_utc`.
-   Integers of any width are one type, so are single and double precision, and all texts.
-2. A value is its length in UTF-8 bytes, a colon, and its text; no value (NULL) is a hyphen. Texts: booleans `true` and
-   `false`; integers in decimal; doubles as C's `%.16e` (17 significant digits name one double and no other; `-0.0` is
-   `0.0`, every NaN is `nan`); dates `YYYY-MM-DD`; times and timestamps in whole microseconds since midnight or since
-   1970-01-01 (nanoseconds for `timestamp_ns`); binary in upper-case hexadecimal; decimals without trailing zeros.
-3. A row's digest is the SHA-256 of its values written one after the other (lengths make that unambiguous).
-4. The table's digest is the SHA-256 of the header, a line feed, and the rows' digests (32 bytes each) in rising order.
-   Equal rows count as often as they occur.
+1. Columns in the order of their names (code points), each of one type: `boolean integer decimal double text binary date
+   time timestamp timestamp_ns timestamp_utc`. Integers of any width are one type, so are single and double precision,
+   and all texts.
+2. Rows in rising order of the columns that `order` names, then of all others in the order of their names. No value
+   comes before any value, false before true, NaN after every number; texts and binary go by their bytes.
+3. A column has two digests: the SHA-256 of a byte a row (1: a value, 0: none), and that of its values one after the
+   other, lowest byte first: booleans 1 byte; integers 8, signed; doubles 8 (IEEE 754; `-0.0` is `0.0`, every NaN
+   `7ff8000000000000`); dates 4 (days since 1970-01-01); times and timestamps 8 (microseconds since midnight or
+   1970-01-01; nanoseconds for `timestamp_ns`); texts in UTF-8, decimals as texts without trailing zeros. Texts,
+   decimals and binary have a third: that of the lengths of their values in bytes, 8 bytes each.
+4. The table's digest is the SHA-256 of a header in RFC 8785 JSON, `{"columns": [[name, type], …], "form": 2, "order":
+   [name, …]}`, a line feed, and the columns' digests (32 bytes each), column by column.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
+import pyarrow as pa
 from sqlglot import exp
 
+from workbench.engines.content_columns import Column, Rows, rising
 from workbench.engines.duckdb import connect
 from workbench.kernel.digest import canonical_json
 
@@ -40,8 +44,9 @@ _KINDS: Mapping[str, str] = {
     "TIMESTAMP_NS": "timestamp_ns",
     "TIMESTAMP WITH TIME ZONE": "timestamp_utc",
 }
+_FORM = 2
 _SOURCE = "content_source"
-_BATCH = 65_536
+_BATCH = 131_072
 
 
 class ArrowStream(Protocol):
@@ -52,28 +57,40 @@ class ArrowStream(Protocol):
         ...
 
 
-def content_digest(table: ArrowStream | Path | Sequence[Path], connection: Any = None) -> str:
+def content_digest(
+    table: ArrowStream | Path | Sequence[Path], connection: Any = None, *, order: Sequence[str] = ()
+) -> str:
     """Return the digest of a table's content, 64 hexadecimal digits (canonical form: this module's docstring).
 
     `table` is an Arrow table or reader (a reader is used up), a polars frame, one Parquet file, or several that hold
-    one table between them. Memory stays bounded for files and readers: rows' digests are sorted out of core.
+    one table between them. `order` names the columns by which its rows stand first, and is part of the digest: a table
+    that lies in the canonical order already is read once, any other is sorted, out of core where it is large.
     `connection` is a DuckDB connection to use instead of one of its own (a quarter of the time of a small table).
-    Raises `TypeError` naming a column whose type has no canonical form (lists, structures, intervals, …).
+    Raises `TypeError` naming a column whose type has no canonical form (lists, structures, intervals, …), and what
+    DuckDB raises for integers beyond 64 bits.
     """
     if connection is None:
         with TemporaryDirectory(prefix="workbench-digest-") as spill, connect(spill=Path(spill)) as own:
-            return _digest(own, table)
-    return _digest(connection, table)
+            return _digest(own, table, order)
+    return _digest(connection, table, order)
 
 
-def _digest(connection: Any, table: ArrowStream | Path | Sequence[Path]) -> str:
+def _digest(connection: Any, table: ArrowStream | Path | Sequence[Path], order: Sequence[str]) -> str:
     source, files = _register(connection, table)
     try:
         columns = sorted(_columns(connection, source, files))
-        result = hashlib.sha256(canonical_json({"columns": [[name, kind] for name, kind in columns]}) + b"\n")
+        header = {"columns": [[name, kind] for name, kind in columns], "form": _FORM, "order": list(order)}
+        parts: list[bytes] = []
         if columns:
-            _add_rows(result, connection, _row_digests(columns, source).sql("duckdb", copy=False), files)
-        return result.hexdigest()
+            keys = [*order, *(name for name, _ in columns if name not in order)]
+            stored = _canonical(columns, source)
+            once = isinstance(table, pa.RecordBatchReader)
+            found = None if once else _column_digests(_batches(connection, stored, files), columns, keys)
+            if found is None:
+                sorting = stored.order_by(*(_nulls_first(name) for name in keys), copy=False)
+                found = _column_digests(_batches(connection, sorting, files), columns, ())
+            parts = found or []
+        return hashlib.sha256(canonical_json(header) + b"\n" + b"".join(parts)).hexdigest()
     finally:
         if not files:
             connection.unregister(_SOURCE)
@@ -108,50 +125,64 @@ def _kind(name: str, sql_type: str) -> str:
     return _KINDS[sql_type]
 
 
-def _row_digests(columns: list[tuple[str, str]], source: exp.Table) -> exp.Select:
-    """Return the query of the rows' digests in rising order."""
-    values = [part for name, kind in columns for part in _value(exp.column(exp.to_identifier(name, quoted=True)), kind)]
-    row = _call("unhex", _call("sha256", _call("concat", *values)))
-    query = exp.Select(expressions=[exp.Alias(this=row, alias=exp.to_identifier("row_digest"))])
-    return query.from_(source, copy=False).order_by("row_digest", copy=False)
+def _batches(connection: Any, query: exp.Select, files: dict[str, Any]) -> Iterator[pa.RecordBatch]:
+    with connection.sql(query.sql("duckdb"), params=files).to_arrow_reader(_BATCH) as reader:
+        yield from reader
 
 
-def _value(column: exp.Condition, kind: str) -> tuple[exp.Condition, exp.Condition]:
-    """Return a value's length with a colon, and its text; a hyphen and nothing for NULL."""
-    text = _text(column, kind)
-    length = exp.DPipe(this=_cast(_call("strlen", text)), expression=exp.Literal.string(":"))
-    return _call("coalesce", length, exp.Literal.string("-")), _call("coalesce", text, exp.Literal.string(""))
+def _column_digests(
+    batches: Iterator[pa.RecordBatch], columns: Sequence[tuple[str, str]], keys: Sequence[str]
+) -> list[bytes] | None:
+    """Return the columns' digests, in the order of `columns`; None where the rows do not rise by `keys`."""
+    running = {name: Column(kind) for name, kind in columns}
+    last: dict[str, Rows] = {}
+    try:
+        for batch in batches:
+            if not batch.num_rows:
+                continue
+            added = {name: column.add(batch.column(name)) for name, column in running.items()}
+            if keys:
+                seam = [added[name].after(last[name]) for name in keys] if last else []
+                if not rising(seam) or not rising([added[name] for name in keys]):
+                    return None
+                last = {name: added[name].last() for name in keys}
+    finally:
+        batches.close()  # type: ignore[attr-defined]  # a generator: its connection is free again
+    return [digest for name, _ in columns for digest in running[name].digests()]
 
 
-def _text(column: exp.Condition, kind: str) -> exp.Condition:
-    """Return the text of a value that is not NULL."""
+def _canonical(columns: Sequence[tuple[str, str]], source: exp.Table) -> exp.Select:
+    """Return the query of the table's values as they are digested."""
+    values = [
+        exp.Alias(
+            this=_value(exp.column(exp.to_identifier(name, quoted=True)), kind),
+            alias=exp.to_identifier(name, quoted=True),
+        )
+        for name, kind in columns
+    ]
+    return exp.Select(expressions=values).from_(source, copy=False)
+
+
+def _value(column: exp.Condition, kind: str) -> exp.Condition:
     makers: dict[str, Callable[[], exp.Condition]] = {
-        "double": lambda: _unless_infinite(column, _call("format", exp.Literal.string("{:.16e}"), _plain(column))),
-        "timestamp": lambda: _unless_infinite(column, _cast(_call("epoch_us", column))),
-        "timestamp_utc": lambda: _unless_infinite(column, _cast(_call("epoch_us", column))),
-        "timestamp_ns": lambda: _unless_infinite(column, _cast(_call("epoch_ns", column))),
-        "time": lambda: _cast(_call("epoch_us", column)),
-        "binary": lambda: _call("hex", column),
-        "decimal": lambda: _without_trailing_zeros(_cast(column)),
+        "boolean": lambda: _cast(column, "UTINYINT"),
+        "integer": lambda: _cast(column, "BIGINT"),
+        "double": lambda: _cast(column, "DOUBLE"),
+        "timestamp": lambda: _cast(column, "TIMESTAMP"),
+        "text": lambda: _cast(column, "VARCHAR"),
+        "decimal": lambda: _without_trailing_zeros(_cast(column, "VARCHAR")),
     }
-    return makers[kind]() if kind in makers else _cast(column)
-
-
-def _unless_infinite(column: exp.Condition, text: exp.Condition) -> exp.Condition:
-    return _case(_call("isinf", column), _cast(column), text)
-
-
-def _plain(column: exp.Condition) -> exp.Condition:
-    """Return the number as a double, negative zero as zero (their sum with 0.0 is 0.0), every NaN as one NaN."""
-    double = _cast(column, "DOUBLE")
-    nan = _cast(exp.Literal.string("nan"), "DOUBLE")
-    return _case(_call("isnan", double), nan, exp.Add(this=double, expression=exp.Literal.number("0.0")))
+    return makers[kind]() if kind in makers else column
 
 
 def _without_trailing_zeros(text: exp.Condition) -> exp.Condition:
     point, zero = exp.Literal.string("."), exp.Literal.string("0")
     trimmed = _call("rtrim", _call("rtrim", text, zero), point)
     return _case(_call("contains", text, point), trimmed, text)
+
+
+def _nulls_first(name: str) -> exp.Ordered:
+    return exp.Ordered(this=exp.column(exp.to_identifier(name, quoted=True)), nulls_first=True)
 
 
 def _call(name: str, *arguments: exp.Condition) -> exp.Anonymous:
@@ -162,15 +193,5 @@ def _case(condition: exp.Condition, then: exp.Condition, otherwise: exp.Conditio
     return exp.Case(ifs=[exp.If(this=condition, true=then)], default=otherwise)
 
 
-def _cast(expression: exp.Condition, to: str = "VARCHAR") -> exp.Cast:
-    return exp.Cast(this=expression, to=exp.DataType.build(to))
-
-
-def _add_rows(result: Any, connection: Any, query: str, files: dict[str, Any]) -> None:
-    """Feed the sorted digests to a running hash, block by block, straight from Arrow's buffers."""
-    reader: Any = connection.sql(query, params=files).to_arrow_reader(_BATCH)
-    for batch in reader:
-        column = batch.column(0).cast("large_binary")
-        start = 32 * column.offset
-        if len(column):
-            result.update(memoryview(column.buffers()[2])[start : start + 32 * len(column)])
+def _cast(expression: exp.Condition, to: str) -> exp.Cast:
+    return exp.Cast(this=expression, to=exp.DataType.build(to, dialect="duckdb"))

@@ -11,13 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from workbench.extracts.lookup import run_starts, starts_run
+
 _Ints = npt.NDArray[np.int64]
 _MOST = 2**62
+_BITS = 62
 _DENSE = 8
 """Numbers are counted in an array where their range is at most so many times the rows, else sorted."""
 
@@ -190,10 +194,12 @@ def merged(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     if not rows["item"].is_between(-_HALF, _HALF - 1).all():
         return rows.unique().sort("person", "item")
     # As one number: sorting numbers takes a third of telling rows of two apart.
-    packed = np.sort(
-        rows.select(pl.col("person").cast(pl.Int64) * 2**32 + (pl.col("item") + _HALF)).to_series().to_numpy()
-    )
-    packed = packed[np.flatnonzero(np.diff(packed, prepend=-1))]
+    packed = rows["person"].to_numpy().astype(np.int64)
+    packed <<= 32
+    packed += rows["item"].to_numpy()
+    packed += _HALF
+    packed.sort()
+    packed = packed[starts_run(packed)]
     return pl.DataFrame({"person": (packed >> 32).astype(np.uint32), "item": (packed & (2**32 - 1)) - _HALF})
 
 
@@ -206,52 +212,53 @@ def unique_runs(days: pl.DataFrame, length: int, persons: int) -> npt.NDArray[np
     `days` has distinct rows `person` (0 … persons - 1), `day`, sorted by both; an interval lies between two days that
     follow each other. Whoever has fewer intervals is not alone with them: there is nothing to know.
     """
-    day, person = days["day"].to_numpy().astype(np.int64), days["person"].to_numpy().astype(np.int64)
+    day, person = days["day"].to_numpy(), days["person"].to_numpy()
     count = max(day.size - length, 0)
-    gaps = np.diff(day)
     whole = person[length:] == person[:count]
-    owner, many = person[:count][whole], max(persons, 1)
-    lived = [gaps[place : place + count][whole] for place in range(length)]
-    run, top = np.zeros(owner.size, dtype=np.int64), 1
-    for gap in lived:
-        longest = int(gap.max(initial=0)) + 1
-        if top * longest * many > _MOST:  # rare: then runs are numbered anew
+    owner, own = person[:count][whole].astype(np.int64), max(persons, 1).bit_length()
+    gaps = np.diff(day)
+    run, bits = np.zeros(owner.size, dtype=np.int64), 0
+    for place in range(length):
+        gap = gaps[place : place + count][whole]
+        more = int(gap.max(initial=0)).bit_length()
+        if bits + more + own > _BITS:  # rare: then runs are numbered anew
             distinct_runs, run = np.unique(run, return_inverse=True)
-            top = distinct_runs.size
-        run, top = run * longest + gap, top * longest
+            bits = distinct_runs.size.bit_length()
+        run <<= more
+        run |= gap
+        bits += more
     # Run and person as one number: equal runs stand together, their persons in order.
-    run, owner = np.divmod(np.sort(run * many + owner), many)
-    starts = np.flatnonzero(np.diff(run, prepend=-1))
+    run <<= own
+    run |= owner
+    run.sort()
+    run, owner = run >> own, run & (2**own - 1)
+    starts = run_starts(run)
     ends = np.append(starts[1:], run.size)[: starts.size] - 1
-    alone = starts[owner[starts] == owner[ends]]
-    return _marks(pl.Series(owner[alone]), persons)
+    return _marks(owner[starts[owner[starts] == owner[ends]]], persons)
 
 
 def unique_sets(pairs: pl.DataFrame, persons: int) -> npt.NDArray[np.bool_]:
     """Return who has a set of items that nobody else has; the empty set is one too, where one person alone has it.
 
-    `pairs` has distinct rows `person`, `item`. Sets are compared by two 64-bit sums of their items' hashes.
+    `pairs` has distinct rows `person`, `item`, sorted by person. Sets are compared by two 64-bit sums of their items'
+    hashes.
     """
-    sets = (
-        pairs.lazy()
-        .select("person", one=pl.col("item").hash(1), two=pl.col("item").hash(2))
-        .group_by("person")
-        .agg(pl.col("one").sum(), pl.col("two").sum())
-        .collect()
-    )
-    alone = _marks(sets.filter(pl.struct("one", "two").is_unique())["person"], persons)
-    if sets.height == persons - 1:
-        alone[np.setdiff1d(np.arange(persons), sets["person"].to_numpy())] = True
+    starts = run_starts(pairs["person"].to_numpy())
+    who, item = pairs["person"].to_numpy()[starts], pairs["item"]
+    sums = [np.add.reduceat(item.hash(seed).to_numpy(), starts) if starts.size else np.empty(0) for seed in (1, 2)]
+    alone = _marks(who[pl.DataFrame(sums).is_unique().to_numpy()], persons)
+    if who.size == persons - 1:
+        alone[np.setdiff1d(np.arange(persons), who)] = True
     return alone
 
 
 def rare(pairs: pl.DataFrame, small: int, persons: int) -> tuple[int, npt.NDArray[np.bool_]]:
     """Return how many items fewer than `small` persons have, and who has one of them (`pairs` as in `unique_sets`)."""
     few = pairs.group_by("item").len().filter(pl.col("len") < small)
-    return few.height, _marks(pairs.join(few, on="item", how="semi")["person"], persons)
+    return few.height, _marks(pairs.join(few, on="item", how="semi")["person"].to_numpy(), persons)
 
 
-def _marks(who: pl.Series, persons: int) -> npt.NDArray[np.bool_]:
+def _marks(who: npt.NDArray[Any], persons: int) -> npt.NDArray[np.bool_]:
     marks = np.zeros(persons, dtype=np.bool_)
-    marks[who.to_numpy()] = True
+    marks[who] = True
     return marks

@@ -23,10 +23,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 from workbench.governance.deliverable import deliverable
 from workbench.governance.keys import StudySecrets, commitment, derive
-from workbench.governance.sealed import read_sealed
+from workbench.governance.sealed import Sealed
 
 pc: Any = pyarrow.compute  # its functions are made at import
 _Ints = npt.NDArray[np.int64]
@@ -85,7 +87,7 @@ def inspect_extract(
     folder: Path, manifest: Mapping[str, Any], protocol: Mapping[str, Any], secrets: StudySecrets, known: Truth
 ) -> tuple[Finding, ...]:
     """Return everything that should not be in the package, in a stable order; empty means that it can be delivered."""
-    tables: dict[str, pa.Table] = {}
+    tables: dict[str, Sealed] = {}
     found: list[Finding] = []
     listed = {entry["files"][0]["path"] for entry in manifest["tables"]} | {"manifest.json"}
     found += _unlisted(folder, listed)
@@ -96,7 +98,7 @@ def inspect_extract(
                 found.append(Finding("not_sealed", entry["name"]))
                 continue
         sealed_as = f"extract/{manifest['study']}/{entry['name']}/{entry['content_digest']}"
-        tables[entry["name"]] = read_sealed(path, secrets.data, sealed_as)
+        tables[entry["name"]] = Sealed(path, secrets.data, sealed_as)
     if manifest["key_commitment"] != commitment(secrets.pseudonym):
         found.append(Finding("other_key", "manifest"))
     for name, rows in tables.items():
@@ -120,18 +122,18 @@ def _unlisted(folder: Path, listed: set[str]) -> Iterator[Finding]:
             yield Finding("unlisted_file", path.name)
 
 
-def _columns(name: str, rows: pa.Table, protocol: Mapping[str, Any]) -> Iterator[Finding]:
+def _columns(name: str, rows: Sealed, protocol: Mapping[str, Any]) -> Iterator[Finding]:
     """Only columns of the protocol, under their delivered names."""
     kinds = deliverable().get(name, {})
     approved = {"person_id"} if name in protocol["tables"] else set[str]()
     for column in protocol["tables"].get(name, ()):
         kind = kinds.get(column)
         approved |= {f"{kind}_day"} if kind in ("start", "end") else {column} if kind else set()
-    for column in set(rows.column_names) - _STRUCTURE.get(name, approved):
+    for column in set(rows.schema.names) - _STRUCTURE.get(name, approved):
         yield Finding("unapproved_column", name, column)
 
 
-def _types(name: str, rows: pa.Table, manifest: Mapping[str, Any]) -> Iterator[Finding]:
+def _types(name: str, rows: Sealed, manifest: Mapping[str, Any]) -> Iterator[Finding]:
     """No dates, no times, no text but names of concepts and outcomes; nothing in the file's own metadata."""
     outcomes = set(manifest["outcome_names"])
     if rows.schema.metadata:
@@ -149,9 +151,9 @@ def _is_number(kind: pa.DataType) -> bool:
     return pa.types.is_integer(kind) or pa.types.is_floating(kind)
 
 
-def _real_ids(name: str, rows: pa.Table, known: Truth) -> Iterator[Finding]:
+def _real_ids(name: str, rows: Sealed, known: Truth) -> Iterator[Finding]:
     """No key column meets the release's real person ids more often than chance allows (53-bit numbers)."""
-    for column in rows.column_names:
+    for column in rows.schema.names:
         if not column.endswith("_id") or column.endswith(("concept_id", "domain_id", "vocabulary_id")):
             continue
         if not _is_number(rows.schema.field(column).type):
@@ -167,7 +169,7 @@ def _real_ids(name: str, rows: pa.Table, known: Truth) -> Iterator[Finding]:
             yield Finding("real_id", name, column)
 
 
-def _periods(name: str, rows: pa.Table, protocol: Mapping[str, Any]) -> Iterator[Finding]:
+def _periods(name: str, rows: Sealed, protocol: Mapping[str, Any]) -> Iterator[Finding]:
     """Every day lies inside the approved period of its table."""
     usual = protocol["period"]
     outcome = protocol.get("outcome_period", {"from_day": 0, "to_day": None})
@@ -177,7 +179,7 @@ def _periods(name: str, rows: pa.Table, protocol: Mapping[str, Any]) -> Iterator
     if name == "cohort":
         low = None if low is None or outcome["from_day"] is None else min(low, outcome["from_day"], 0)
         high = None if high is None or outcome["to_day"] is None else max(high, outcome["to_day"], 0)
-    for column in _days(rows) if rows.num_rows else ():
+    for column in _days(rows) if rows.rows else ():
         ends = pc.min_max(rows.column(column)).as_py()
         early = low is not None and ends["min"] is not None and ends["min"] < low
         late = high is not None and ends["max"] is not None and ends["max"] > high
@@ -185,22 +187,29 @@ def _periods(name: str, rows: pa.Table, protocol: Mapping[str, Any]) -> Iterator
             yield Finding("outside_period", name, column)
 
 
-def _days(rows: pa.Table) -> list[str]:
+def _days(rows: Sealed) -> list[str]:
     """Return the columns that count days; one that is no integer is found by its type."""
     return [field.name for field in rows.schema if field.name.endswith("_day") and pa.types.is_integer(field.type)]
 
 
 def _members(secrets: StudySecrets, known: Truth) -> Members:
-    """Recompute pseudonyms with the standard library's HMAC."""
-    key, digest = derive(secrets.pseudonym, "person"), hmac.digest
-    messages = known.persons.astype(">i8").tobytes()
-    macs = b"".join([digest(key, messages[at : at + 8], "sha256")[:8] for at in range(0, len(messages), 8)])
-    pseudonyms = (np.frombuffer(macs, dtype=">u8") >> np.uint64(11)).astype(np.int64)
+    """Recompute pseudonyms, with other means than they were made with."""
+    key, persons = derive(secrets.pseudonym, "person"), known.persons
+    last = int(persons.max(initial=0))
+    if persons.size and persons.min() > 0 and last <= min(4 * persons.size, 2**24):
+        # Of PBKDF2 with one round, block n is the HMAC of the salt and n as 4 bytes (RFC 8018): of any id below 2^32.
+        macs = PBKDF2HMAC(hashes.SHA256(), length=32 * last, salt=bytes(4), iterations=1).derive(key)
+        chosen = np.frombuffer(macs, dtype=">u8")[4 * (persons - 1)]
+    else:
+        messages = persons.astype(">i8").tobytes()
+        parts = [hmac.digest(key, messages[at : at + 8], "sha256")[:8] for at in range(0, len(messages), 8)]
+        chosen = np.frombuffer(b"".join(parts), dtype=">u8")
+    pseudonyms = (chosen >> np.uint64(11)).astype(np.int64)
     order = np.argsort(pseudonyms)
     return Members(pseudonyms[order], known.index[order])
 
 
-def _strangers(name: str, rows: pa.Table, members: Members, collisions: int) -> Iterator[Finding]:
+def _strangers(name: str, rows: Sealed, members: Members, collisions: int) -> Iterator[Finding]:
     """Every person delivered is somebody of the cohort (but for resolved collisions), once, in no telling order."""
     ids = _ids(rows)
     heads = ids[_heads(ids)]
@@ -213,7 +222,7 @@ def _strangers(name: str, rows: pa.Table, members: Members, collisions: int) -> 
         yield Finding("order", name, "person_id")
 
 
-def _offsets(rows: pa.Table, members: Members, known: Truth) -> Iterator[Finding]:
+def _offsets(rows: Sealed, members: Members, known: Truth) -> Iterator[Finding]:
     """Attack: take any person's first or last day in any table as the release's first day and cut-off."""
     ids = _ids(rows)
     if not ids.size or not members.pseudonyms.size:
@@ -237,9 +246,9 @@ _FAR = 2**31 - 1
 """Days that give nobody away, in place of none: six million years."""
 
 
-def _ids(rows: pa.Table) -> _Ints:
+def _ids(rows: Sealed) -> _Ints:
     """Return the persons' ids, -1 (nobody) for one that is missing or no whole number; text is found by its type."""
-    if "person_id" not in rows.column_names or not _is_number(rows.schema.field("person_id").type):
+    if "person_id" not in rows.schema.names or not _is_number(rows.schema.field("person_id").type):
         return np.empty(0, dtype=np.int64)
     ids = pc.fill_null(rows.column("person_id"), -1).to_numpy()
     return ids if ids.dtype.kind in "iu" else np.where(ids == np.floor(ids), ids, -1).astype(np.int64)

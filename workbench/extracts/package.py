@@ -50,7 +50,7 @@ def write_tables(
 
 def _write_table(name: str, frame: pl.DataFrame, study: str, data_secret: bytes, folder: Path) -> dict[str, Any]:
     rows = pl.DataFrame(frame).to_arrow(compat_level=pl.CompatLevel.oldest())
-    digest = content_digest(rows)
+    digest = content_digest(rows, order=("person_id" if "person_id" in frame.columns else frame.columns[0],))
     path = folder / f"{name}.parquet"
     write_sealed(rows, path, data_secret, label(study, name, digest))
     with path.open("rb") as file:

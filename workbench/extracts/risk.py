@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from workbench.extracts import anonymity
+from workbench.extracts import anonymity, lookup
 from workbench.extracts.anonymity import Coded, Groups
 from workbench.governance.deliverable import deliverable
 from workbench.governance.quasi_identifiers import QuasiIdentifier, quasi_identifiers
@@ -114,7 +114,7 @@ def _places(values: npt.NDArray[np.int64], ids: npt.NDArray[np.int64]) -> npt.ND
     """Look up each run of equal ids once: rows are sorted by person."""
     if not values.size:
         return np.empty(0, dtype=np.int64)
-    starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
+    starts = lookup.run_starts(values)
     return np.repeat(np.searchsorted(ids, values[starts]), np.diff(np.append(starts, values.size)))
 
 

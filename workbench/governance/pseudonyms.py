@@ -32,13 +32,14 @@ def pseudonymize(secret: bytes, purpose: Purpose, ids: npt.ArrayLike, bits: int 
     """Return the pseudonyms of the distinct 64-bit ids, unique among them, each in 0 … 2^bits - 1.
 
     Where two ids fall on one value, the smaller keeps it and the other is computed again with a counter, until all
-    differ: the same ids give the same result in any order. About 2 µs of CPU per distinct id.
+    differ: the same ids give the same result in any order. About 2 µs of CPU per distinct id; a quarter of that where
+    ids are dense, as the keys of a warehouse mostly are.
     """
     key = derive(secret, purpose)
     # np.unique goes through a hash table, which takes ten times as long as sorting
     rising: _Ints = np.sort(np.asarray(ids, dtype=np.int64), axis=None)
     distinct = rising[np.flatnonzero(np.diff(rising, prepend=rising[:1] - 1))]
-    values = _macs(key, distinct, 0, bits)
+    values = _first_macs(key, distinct, bits)
     collisions, counter = 0, 0
     while True:
         clashing = _later_twins(values)
@@ -55,8 +56,35 @@ def keyed_days(secret: bytes, ids: npt.ArrayLike, low: int, high: int, label: st
     `label` separates uses (the cut at the end, the cut at the start): their numbers are unrelated.
     """
     key = derive(secret, f"dates/{label}")
-    drawn = _macs(key, np.asarray(ids, dtype=np.int64), 0, BITS)
+    drawn = _first_macs(key, np.asarray(ids, dtype=np.int64), BITS)
     return low + drawn % (high - low + 1)
+
+
+def _first_macs(key: bytes, ids: _Ints, bits: int) -> _Ints:
+    """Return what `_macs` does without a counter: dense ids together, the others one by one."""
+    near = (ids > 0) & (ids <= min(_SPARSE * ids.size, _DENSEST))
+    if np.count_nonzero(near) * _SPARSE < int(ids[near].max(initial=0)):
+        return _macs(key, ids, 0, bits)
+    values = np.empty(ids.size, dtype=np.int64)
+    values[near] = _dense_macs(key, ids[near], bits)
+    values[~near] = _macs(key, ids[~near], 0, bits)
+    return values
+
+
+_SPARSE, _DENSEST = 4, 2**24
+"""Ids are dense where the greatest is at most so many times their number, and at most this (512 MB of results)."""
+
+
+def _dense_macs(key: bytes, ids: _Ints, bits: int) -> _Ints:
+    """Return the first `bits` bits of HMAC-SHA-256 of each id (1 … 2^32 - 1) as 8 bytes, big-endian.
+
+    PBKDF2 with one round is, block by block, the HMAC of its salt and the block's number (1, 2, … in 4 bytes,
+    big-endian; RFC 8018, 5.2): with four zero bytes for a salt, that of each number up to the greatest id, in one call.
+    """
+    if not ids.size:
+        return ids
+    blocks = hashlib.pbkdf2_hmac("sha256", key, bytes(4), 1, 32 * int(ids.max()))
+    return (np.frombuffer(blocks, dtype=">u8")[4 * (ids - 1)] >> np.uint64(64 - bits)).astype(np.int64)
 
 
 def _macs(key: bytes, ids: _Ints, counter: int, bits: int) -> _Ints:
@@ -79,6 +107,9 @@ def _macs(key: bytes, ids: _Ints, counter: int, bits: int) -> _Ints:
 
 def _later_twins(values: _Ints) -> _Ints:
     """Return the positions whose value already stands at an earlier position."""
+    rising = np.sort(values)  # a sort without places costs a tenth, and there is hardly ever one
+    if not (rising[1:] == rising[:-1]).any():
+        return np.empty(0, dtype=np.int64)
     order = np.argsort(values, kind="stable")
     repeated = np.flatnonzero(values[order][1:] == values[order][:-1]) + 1
     return np.sort(order[repeated])

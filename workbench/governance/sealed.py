@@ -6,6 +6,8 @@ Whatever is made from an extract (features, predictions) is sealed the same way:
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,20 +52,43 @@ def write_sealed(table: Any, path: Path, data_secret: bytes, label: str) -> None
     os.utime(path, _EPOCH)
 
 
-def read_sealed(path: Path, data_secret: bytes, label: str) -> Any:
-    """Return the `pyarrow.Table` that `write_sealed` wrote under the same label.
+class Sealed:
+    """What `write_sealed` wrote under a label, opened: `schema` (pyarrow), `rows`; columns are read when asked for.
 
-    Raises `Unavailable` (`governance.sealed_unreadable`) where the file is missing, damaged or of another secret.
+    Raises `Unavailable` (`governance.sealed_unreadable`) where the file is missing, damaged or of another secret, here
+    or when a column is read.
     """
-    try:
-        return pq.ParquetFile(
-            path,
-            decryption_properties=encryption.create_decryption_properties(
-                derive(data_secret, f"sealed/{label}"), aad_prefix=label.encode()
-            ),
-        ).read()
-    except (OSError, pa.ArrowException):
-        raise Unavailable("governance.sealed_unreadable", name=path.name) from None
+
+    def __init__(self, path: Path, data_secret: bytes, label: str) -> None:
+        self._path = path
+        key = derive(data_secret, f"sealed/{label}")
+        properties = encryption.create_decryption_properties(key, aad_prefix=label.encode())
+        with self._telling():
+            self._file = pq.ParquetFile(path, decryption_properties=properties)
+            self.schema = self._file.schema_arrow
+            self.rows: int = self._file.metadata.num_rows
+
+    def column(self, name: str) -> Any:
+        """Return one column as a `pyarrow.ChunkedArray`."""
+        with self._telling():
+            return self._file.read([name]).column(0)
+
+    def read(self) -> Any:
+        """Return the whole `pyarrow.Table`."""
+        with self._telling():
+            return self._file.read()
+
+    @contextmanager
+    def _telling(self) -> Generator[None]:
+        try:
+            yield
+        except (OSError, pa.ArrowException):
+            raise Unavailable("governance.sealed_unreadable", name=self._path.name) from None
+
+
+def read_sealed(path: Path, data_secret: bytes, label: str) -> Any:
+    """Return the `pyarrow.Table` that `write_sealed` wrote under the same label; raises what `Sealed` does."""
+    return Sealed(path, data_secret, label).read()
 
 
 def seal_bytes(content: bytes, data_secret: bytes, label: str) -> bytes:

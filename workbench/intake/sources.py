@@ -19,7 +19,7 @@ from workbench.kernel.errors import InvalidInput, Unavailable
 from workbench.store import files
 
 Error = driver.duckdb.Error
-RULES = "omop/2"
+RULES = "omop/3"
 """The version of all rules by which rows are read. It changes with them: then every table is read anew."""
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 from sqlglot import exp
 
-from workbench.engines.content import content_digest
 from workbench.intake import casting
 from workbench.intake.casting import Cast, parsed_name, raw_name
 from workbench.intake.nodes import (
@@ -37,7 +36,7 @@ from workbench.intake.nodes import (
 from workbench.intake.sources import SourceTable, answering
 from workbench.kernel.errors import InvalidInput
 from workbench.repository.cdm import RENAMED, Table
-from workbench.repository.releases import described
+from workbench.repository.releases import described, table_digest
 
 _OPTIONS = "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
 _ASIDE = "(FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE 122880)"
@@ -259,6 +258,6 @@ def entry(connection: Any, model: Table, rows: int, path: Path, folder: Path) ->
         "name": model.name,
         "rows": rows,
         "schema": [{"name": each.name, "type": each.sql_type} for each in model.fields],
-        "content_digest": content_digest(path, connection),
+        "content_digest": table_digest(model.name, path, connection),
         "files": [described(path, folder)],
     }

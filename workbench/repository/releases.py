@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +25,7 @@ from workbench.kernel.digest import canonical_json, digest_manifest, short
 from workbench.kernel.errors import Unavailable, UserError
 from workbench.kernel.schemas import validate
 from workbench.kernel.text import Lang, say
+from workbench.repository.cdm import TABLES
 from workbench.store.files import sha256_file, write_text
 
 MANIFEST = "manifest.json"
@@ -108,6 +109,11 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     validate(whole, "release_2")
     write_text(folder / MANIFEST, manifest_text(whole))
     return whole
+
+
+def table_digest(name: str, path: Path, connection: Any = None) -> str:
+    """Return the content digest of a release's table, whose rows stand as its model orders them (`content_digest`)."""
+    return content_digest(path, connection, order=TABLES[name].order)
 
 
 def described(path: Path, folder: Path) -> dict[str, Any]:
@@ -207,7 +213,8 @@ def verify(release: Release, *, content: bool = False) -> tuple[Problem, ...]:
         damaged = {problem.where for problem in problems}
         for entry in release.manifest["tables"]:
             path = entry["files"][0]["path"]
-            problems += [] if path in damaged else _content(release.folder, path, entry["content_digest"])
+            order = TABLES[entry["name"]].order
+            problems += [] if path in damaged else _content(release.folder, path, entry["content_digest"], order)
     problems += _added(release.folder, {MANIFEST, *expected, *aside})
     found = {(problem.where, problem.code): problem for problem in problems}
     return tuple(found[each] for each in sorted(found))
@@ -293,11 +300,11 @@ def _file(folder: Path, file: Mapping[str, Any]) -> list[Problem]:
     return [] if sha256_file(path) == file["sha256"] else [Problem("changed", file["path"])]
 
 
-def _content(folder: Path, path: str, digest: str) -> list[Problem]:
+def _content(folder: Path, path: str, digest: str, order: Sequence[str] = ()) -> list[Problem]:
     if not (folder / path).is_file():
         return [Problem("missing", path)]
     try:
-        same = content_digest(folder / path) == digest
+        same = content_digest(folder / path, order=order) == digest
     except (driver.duckdb.Error, TypeError):
         same = False
     return [] if same else [Problem("changed", path)]
