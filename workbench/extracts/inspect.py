@@ -113,10 +113,10 @@ def inspect_extract(
 
 
 def _unlisted(folder: Path, listed: set[str]) -> Iterator[Finding]:
-    """No file but the listed ones; features and models, made later beneath the extract, have their own manifests."""
+    """No file but the listed ones; what is made of the extract later lies beneath it, with manifests of its own."""
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         place = path.relative_to(folder)
-        if place.as_posix() not in listed and place.parts[0] not in {"features", "models"}:
+        if place.as_posix() not in listed and place.parts[0] not in {"features", "meds", "models"}:
             yield Finding("unlisted_file", path.name)
 
 
