@@ -28,12 +28,12 @@ from workbench.extracts.risk_words import sentences
 from workbench.governance.legal_bases import field_label
 from workbench.governance.votes import OPINIONS
 from workbench.kernel.text import say
-from workbench.services import extracts, requests, risk
+from workbench.services import extracts, meds, requests, risk
 from workbench.services.extracts import ExtractView
 from workbench.services.requests import Decision, RequestView
 
 app = typer.Typer(
-    no_args_is_help=True, help="Governed extracts: request, review, approve, withdraw, run, revoke, list."
+    no_args_is_help=True, help="Governed extracts: request, review, approve, withdraw, run, meds, revoke, list."
 )
 Request = Annotated[str, typer.Argument(help="A request's id or digest.")]
 Votes = Annotated[
@@ -167,6 +167,26 @@ def show(
     """Show an extract: its tables, and its risk in plain words; no row."""
     with opened(home, as_name) as (wb, actor):
         _shown(extracts.show_extract(wb, actor, ref), as_json)
+
+
+@app.command("meds")
+def make_meds(
+    ref: Annotated[str, typer.Argument(help="An extract's id or digest.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Also write it in the clear to this new folder, in a destination of the protocol."),
+    ] = None,
+    home: Home = None, as_name: As = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Make an extract's MEDS form, sealed in the study's workspace."""
+    with opened(home, as_name) as (wb, actor), progress_bar(words("making_meds")) as progress:
+        view = meds.make_meds(wb, actor, ref, progress)
+        if out:
+            meds.take_meds(wb, actor, view.id, out)
+    lines = [words("meds", id=view.id, digest=view.digest)]
+    lines += [words("meds_left_out", tables=", ".join(view.manifest["left_out"]))] if view.manifest["left_out"] else []
+    lines += [words("meds_taken", folder=out)] if out else []
+    give(as_json, {"state": "taken" if out else "made", **asdict(view), "folder": str(out) if out else None}, *lines)
 
 
 @app.command("revoke")

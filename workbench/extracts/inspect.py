@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
+from workbench.extracts.canaries import look
 from workbench.governance.deliverable import deliverable
 from workbench.governance.keys import StudySecrets, commitment, derive
 from workbench.governance.sealed import Sealed
@@ -55,7 +56,7 @@ class Finding:
 @dataclass(frozen=True)
 class Truth:
     """What the second pass knows of the release: all real person ids (rising), the cohort's persons and, position by
-    position, their index days, and both known days.
+    position, their index days, both known days, and the release's files by table.
     """
 
     person_ids: _Ints
@@ -63,6 +64,7 @@ class Truth:
     index: _Days
     first_day: date
     cut_off: date
+    tables: Mapping[str, Path]
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def truth(release_tables: Mapping[str, Path], cohort: pa.Table, cut_off: date) -
     first = cohort.group_by("subject_id").aggregate([("cohort_start_date", "min")])
     index = first.column("cohort_start_date_min").to_numpy().astype("datetime64[D]")
     persons = first.column("subject_id").to_numpy().astype(np.int64)
-    return Truth(_distinct(ids.to_numpy()), persons, index, pc.min(starts).as_py(), cut_off)
+    return Truth(_distinct(ids.to_numpy()), persons, index, pc.min(starts).as_py(), cut_off, release_tables)
 
 
 def inspect_extract(
@@ -111,14 +113,16 @@ def inspect_extract(
         found += _strangers(name, rows, members, manifest["pseudonym_collisions"])
         found += _offsets(rows, members, known)
     found += _manifest_text(manifest, known)
+    person_key = derive(secrets.pseudonym, "person")
+    found += [Finding(*each) for each in look(tables, manifest, known.tables, (known.persons, known.index), person_key)]
     return tuple(dict.fromkeys(found))
 
 
 def _unlisted(folder: Path, listed: set[str]) -> Iterator[Finding]:
-    """No file but the listed ones; features and models, made later beneath the extract, have their own manifests."""
+    """No file but the listed ones; what is made of the extract later lies beneath it, with manifests of its own."""
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         place = path.relative_to(folder)
-        if place.as_posix() not in listed and place.parts[0] not in {"features", "models"}:
+        if place.as_posix() not in listed and place.parts[0] not in {"features", "meds", "models"}:
             yield Finding("unlisted_file", path.name)
 
 

@@ -46,6 +46,8 @@ ALLOWED: Final[Mapping[str, frozenset[Role]]] = {
     "extract.run": frozenset({_RESEARCHER}),
     "extract.read": _READERS,
     "extract.open": _STUDY,
+    "extract.meds": _STUDY,
+    "extract.take": _STUDY,
     "extract.revoke": frozenset({_OFFICER}),
     "features.build": frozenset({_SCIENTIST}),
     "model.train": frozenset({_SCIENTIST}),

@@ -32,8 +32,8 @@ ACCESSES = {"cohort.read", "extract.read", "model.read", "trace.read", "audit.re
 SHORTEST = timedelta(days=183)
 """Details of an access may be erased after six months, if an `audit.forget` entry says so."""
 
-MANIFESTS = {"release", "extract", "features"}
-LOGGED = {"request", "approval", "extract", "features", "model", "output", "release_decision", "finding"}
+MANIFESTS = {"release", "extract", "features", "meds"}
+LOGGED = {"request", "approval", "extract", "features", "meds", "model", "output", "release_decision", "finding"}
 """Kinds of documents whose making the log must tell."""
 
 ROOTS = {"release", "design"}

@@ -127,11 +127,11 @@ def _purged(connection: Connection) -> set[str]:
 
 
 def _made(wb: Workbench) -> Iterator[Finding]:
-    """Check that each listed feature set and model lies whole below its extract."""
+    """Check that each listed feature set, MEDS form and model lies whole below its extract."""
     with wb.store.read() as connection:
         purged = _purged(connection)
         ids = {document.digest: document.id for document in documents.every(connection, "extract")}
-        for kind, folder_name in (("features", "features"), ("model", "models")):
+        for kind, folder_name in (("features", "features"), ("meds", "meds"), ("model", "models")):
             for document in documents.every(connection, kind):
                 if document.study in purged:
                     continue
@@ -146,7 +146,8 @@ def _made(wb: Workbench) -> Iterator[Finding]:
 def _files_of(kind: str, body: dict[str, Any]) -> list[str]:
     if kind == "model":
         return ["manifest.json", "model.skops", "evaluation.json", "card.fr.md", "card.en.md"]
-    return ["manifest.json", *(file["path"] for table in body["tables"] for file in table["files"])]
+    more = ["metadata/dataset.json"] if kind == "meds" else []
+    return ["manifest.json", *more, *(file["path"] for table in body["tables"] for file in table["files"])]
 
 
 def _secrets(wb: Workbench) -> Iterator[Finding]:

@@ -40,9 +40,9 @@ class Made:
 
 
 def made_of(connection: Connection, document: Document) -> Iterator[Made]:
-    """Yield the features and models that were made of something."""
+    """Yield the features, MEDS forms and models that were made of something."""
     for _, child in documents.children(connection, document.digest):
-        if child.kind in {"features", "model"}:
+        if child.kind in {"features", "meds", "model"}:
             yield Made(child.kind, child.id, child.study)
             yield from made_of(connection, child)
 

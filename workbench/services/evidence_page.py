@@ -12,7 +12,7 @@ from workbench.governance.legal_bases import field_label, legal_basis
 from workbench.kernel.html import Html, facts, heading, join, paragraph, table, tag, whole_digest
 from workbench.kernel.text import Lang, catalogue, say
 
-MADE = ("features", "model")
+MADE = ("features", "meds", "model")
 
 
 class Evidence:

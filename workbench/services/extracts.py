@@ -195,21 +195,28 @@ def open_tables(wb: Workbench, actor: Actor, ref: str) -> tuple[ExtractView, dic
     """
     with acting(wb, actor, "extract.open", subject=ref):
         view = show_extract(wb, actor, ref)
-        policy.check_member(actor, studies.show_study(wb, actor, view.study).protocol)
-        if view.state != "open":
-            raise Refused("services.extract_closed", extract=view.id, state=view.state)
-        secret = wb.keys.study_secret(view.study, "data")
         with wb.store.read() as connection:
             objected = objections.active(connection, view.study)
-        opened = event(actor, "extract.open", study=view.study, subject=view.id, before=view.digest)
-        opened.payload["objections"] = [each.id for each in objected]
-        with wb.store.write(opened):
-            pass
+        secret = opening(wb, actor, view, objected)
         tables = read_tables(wb.settings.extracts / view.id, secret)
         if objected:
             cohort = cohorts.rows_of(wb, view.manifest["cohort"])
             tables = objections.without_pseudonyms(wb, objected, view.study, cohort, tables)
         return view, tables, secret
+
+
+def opening(wb: Workbench, actor: Actor, view: ExtractView, objected: Sequence[Document]) -> bytes:
+    """Log that rows of an extract are opened, without the persons of the objections named, and return the study's data
+    secret. Raises `Refused` (`services.extract_closed`) where it is expired or revoked."""
+    policy.check_member(actor, studies.show_study(wb, actor, view.study).protocol)
+    if view.state != "open":
+        raise Refused("services.extract_closed", extract=view.id, state=view.state)
+    secret = wb.keys.study_secret(view.study, "data")
+    opened = event(actor, "extract.open", study=view.study, subject=view.id, before=view.digest)
+    opened.payload["objections"] = [each.id for each in objected]
+    with wb.store.write(opened):
+        pass
+    return secret
 
 
 def revoke(wb: Workbench, actor: Actor, ref: str, reason: str) -> ExtractView:

@@ -19,7 +19,7 @@ from workbench.services.releases import current_release
 from workbench.store import chain, documents, successors
 from workbench.store.documents import Document, State
 
-ID = re.compile(r"^(rel|not|coh|req|app|ext|des|fea|mod)-")
+ID = re.compile(r"^(rel|not|coh|req|app|ext|des|fea|med|mod)-")
 """What ids look like: a study must not be taken for one."""
 
 CURRENT = "current"

@@ -16,8 +16,8 @@ from workbench.store import documents, successors
 from workbench.store.documents import Document
 
 ORDER = (
-    "release", "cohort_version", "protocol", "request", "approval", "extract", "design", "features", "model", "output",
-    "release_decision", "finding",
+    "release", "cohort_version", "protocol", "request", "approval", "extract", "design", "features", "meds", "model",
+    "output", "release_decision", "finding",
 )  # fmt: skip
 """The kinds along the thread, from the data to what was learned from it."""
 

@@ -14,7 +14,7 @@ from workbench.kernel.errors import InvalidInput, Refused
 from workbench.store.store import Write
 from workbench.store.tables import documents, links, states
 
-MANIFESTS = frozenset({"release", "extract", "features"})
+MANIFESTS = frozenset({"release", "extract", "features", "meds"})
 """The kinds whose identity leaves the `files` of their tables out."""
 
 

@@ -1,0 +1,153 @@
+"""An extract in its second form, MEDS (Medical Event Data Standard): one long table of (subject, time, code, value).
+
+Made of the inspected tables alone, so it can tell nothing that they do not. MEDS wants a time stamp where an extract
+has days from the index: day 0 is written as 1970-01-01, the epoch, so that the number of days since the epoch *is* the
+day from the index and nobody takes it for a date (docs/formats.md, MEDS).
+Source: the schema of the standard's own package (`meds` 0.4 on PyPI): `DataSchema`, `CodeMetadataSchema`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from workbench.governance.deliverable import deliverable
+from workbench.kernel.text import LANGS, say
+
+VERSION: Final = "0.4"
+"""The version of the standard that is written."""
+ORIGIN: Final = "1970-01-01"
+"""What stands for day 0."""
+DEATH: Final = "MEDS_DEATH"
+"""The standard's own code of death."""
+CORE: Final = ("subject_id", "time", "code", "numeric_value", "text_value")
+OWN: Final = ("AGE_AT_INDEX", "INDEX", "COHORT_END", "OBSERVATION_START", "OBSERVATION_END")
+"""Codes that are no concept; so are `OUTCOME/NAME` and `MEDS_DEATH`."""
+
+_TIME = pl.Datetime("us")
+_STRUCTURE = frozenset({"cohort", "outcome", "concept", "person"})
+
+
+@dataclass(frozen=True)
+class Meds:
+    """The two tables of persons' events and of codes, and the tables of the extract that have no place in them."""
+
+    data: pl.DataFrame
+    codes: pl.DataFrame
+    left_out: tuple[str, ...]
+
+
+def meds_tables(tables: Mapping[str, pl.DataFrame]) -> Meds:
+    """Return an extract's tables (decrypted) as MEDS.
+
+    `data` has the standard's five columns, then `table` (where a row comes from), `end_time`, `unit` (a code), and
+    every other delivered column under its own name; sorted by subject and time, what has no time first. A table that
+    is delivered without its day is left out: a row without a time would say that it was always known.
+    """
+    events = {name: rows for name, rows in tables.items() if name not in _STRUCTURE}
+    dated = {name: rows for name, rows in events.items() if "start_day" in rows.columns}
+    parts = [_person(tables["person"])] if "person" in tables else []
+    parts += [_cohort(tables["cohort"]), _outcomes(tables["outcome"])]
+    parts += [_events(name, rows, tables["concept"]) for name, rows in sorted(dated.items())]
+    data = pl.concat([_EMPTY, *parts], how="diagonal")
+    more = sorted(set(data.columns) - set(_EMPTY.columns))
+    data = data.select(*_EMPTY.columns, *more).sort("subject_id", "time", maintain_order=True, nulls_last=False)
+    return Meds(data, _codes(data, tables["concept"]), tuple(sorted(set(events) - set(dated))))
+
+
+_EMPTY = pl.DataFrame(
+    schema={
+        "subject_id": pl.Int64, "time": _TIME, "code": pl.String, "numeric_value": pl.Float32, "text_value": pl.String,
+        "table": pl.String, "end_time": _TIME, "unit": pl.String,
+    }
+)  # fmt: skip
+
+
+def _time(day: str) -> pl.Expr:
+    return (pl.col(day).cast(pl.Int64) * 86_400_000_000).cast(_TIME)
+
+
+def _concept(column: str) -> pl.Expr:
+    return pl.concat_str(pl.lit("OMOP/"), pl.col(column).fill_null(0).cast(pl.String))
+
+
+def _person(rows: pl.DataFrame) -> pl.DataFrame:
+    """What does not change: no time. The year of birth is not delivered, so there is no birth either."""
+    facts = [
+        rows.filter(pl.col(column).is_not_null()).select(
+            subject_id="person_id", code=_concept(column), table=pl.lit("person")
+        )
+        for column in rows.columns
+        if column.endswith("_concept_id")
+    ]
+    if "age_at_index" in rows.columns:
+        age = pl.col("age_at_index").cast(pl.Float32)
+        known = rows.filter(age.is_not_null())
+        facts.append(
+            known.select(subject_id="person_id", code=pl.lit("AGE_AT_INDEX"), numeric_value=age, table=pl.lit("person"))
+        )
+    return pl.concat([_EMPTY, *facts], how="diagonal")
+
+
+def _cohort(rows: pl.DataFrame) -> pl.DataFrame:
+    days = {"INDEX": "index", "COHORT_END": "end_day", "OBSERVATION_START": "observation_start_day",
+            "OBSERVATION_END": "observation_end_day"}  # fmt: skip
+    rows = rows.with_columns(index=pl.lit(0))
+    return pl.concat(
+        rows.filter(pl.col(day).is_not_null()).select(
+            subject_id="person_id", time=_time(day), code=pl.lit(code), table=pl.lit("cohort")
+        )
+        for code, day in days.items()
+    )
+
+
+def _outcomes(rows: pl.DataFrame) -> pl.DataFrame:
+    code = pl.concat_str(pl.lit("OUTCOME/"), "outcome")
+    return rows.select(subject_id="person_id", time=_time("start_day"), code=code, table=pl.lit("outcome"))
+
+
+def _events(name: str, rows: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
+    """One table of events: its concept is the code, what else was delivered stands in columns of its own."""
+    main = f"{name.split('_', maxsplit=1)[0]}_concept_id"
+    given: dict[str, pl.Expr] = {
+        "subject_id": pl.col("person_id"),
+        "time": _time("start_day"),
+        "code": _concept(main) if main in rows.columns else pl.lit(DEATH if name == "death" else name.upper()),
+        "table": pl.lit(name),
+    }
+    if "end_day" in rows.columns:
+        given["end_time"] = _time("end_day")
+    if "unit_concept_id" in rows.columns:
+        given["unit"] = pl.when(pl.col("unit_concept_id").fill_null(0) != 0).then(_concept("unit_concept_id"))
+    if "value_as_number" in rows.columns:
+        given["numeric_value"] = pl.col("value_as_number").cast(pl.Float32)
+    if "value_as_concept_id" in rows.columns:
+        names = concepts.select(value_as_concept_id="concept_id", text_value="concept_name")
+        rows = rows.join(names, on="value_as_concept_id", how="left", maintain_order="left")
+        given["text_value"] = pl.col("text_value")
+    used = {"person_id", "start_day", "end_day", "unit_concept_id", "value_as_number", main}
+    kinds = deliverable()[name]
+    for column in rows.columns:
+        if column not in used | set(given):
+            given[column] = pl.col(column).cast(pl.Float64 if kinds.get(column) == "number" else pl.Int64)
+    return rows.select(**given)
+
+
+def _codes(data: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
+    """Every code that occurs, units included: the standard asks for the codes of the data, and a unit is one."""
+    seen = pl.concat([data.get_column("code"), data.get_column("unit").drop_nulls().rename("code")]).unique().sort()
+    known = concepts.select(
+        "concept_id",
+        "domain_id",
+        "vocabulary_id",
+        code=pl.concat_str(pl.lit("OMOP/"), pl.col("concept_id").cast(pl.String)),
+        name="concept_name",
+    )
+    said = {code: " / ".join(say(f"extract.meds_{code.lower()}", lang) for lang in LANGS) for code in (*OWN, DEATH)}
+    own = pl.DataFrame({"code": list(said), "said": list(said.values())})
+    rows = seen.to_frame().join(known, on="code", how="left").join(own, on="code", how="left")
+    rows = rows.with_columns(description=pl.coalesce("name", "said"))
+    return rows.select("code", "description", "concept_id", "domain_id", "vocabulary_id").sort("code")
