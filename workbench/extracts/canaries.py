@@ -17,10 +17,10 @@ Nothing is shared with the first pass. Cost: a few row groups of ids, and the de
 from __future__ import annotations
 
 import hmac
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,34 +87,71 @@ class Sample:
     texts: tuple[str, ...]
 
 
-def look(
-    tables: Mapping[str, pa.Table], manifest: Mapping[str, Any], release: Mapping[str, Path],
-    members: tuple[_Ints, _Days], key: bytes,
-) -> Iterator[Found]:  # fmt: skip
-    """Yield what of the release was found in the delivered tables and their manifest.
+@dataclass(frozen=True)
+class Theirs:
+    """The delivered rows of the sample's persons: places in the table, whose each is, and the day on which it starts
+    (0 where the table has none)."""
 
-    `release` are the release's Parquet files by table; `members` the cohort's real person ids and their index days;
-    `key` the study's key of persons (pseudonyms are its HMACs).
+    rows: pa.Array
+    people: _Ints
+    start: _Ints
+
+
+class Canaries:
+    """What is looked for in an extract. `release` are the release's Parquet files by table; `members` the cohort's real
+    person ids and their index days; `key` the study's key of persons (pseudonyms are its HMACs).
     """
-    real = list(_id_columns(release))
-    for name, rows in tables.items():
-        for column in rows.column_names:
-            if _is_link(column, rows) and _has_real_id(rows.column(column), real):
+
+    def __init__(self, release: Mapping[str, Path], members: tuple[_Ints, _Days], key: bytes) -> None:
+        self._release = release
+        self._real = list(_id_columns(release))
+        self._sample = draw(release, members, key) if members[0].size else None
+
+    def rows_of(self, ids: _Ints, start: pa.ChunkedArray | None) -> Theirs:
+        """Return the rows of the sample's persons in a table with these persons' ids, and maybe start days. Rows are
+        sorted by person (where they are not, that is a finding of its own)."""
+        persons = self._sample.persons if self._sample else np.empty(0, dtype=np.int64)
+        starts, ends = (np.searchsorted(ids, persons, side=side) for side in ("left", "right"))
+        ends = np.minimum(ends, starts + EACH)
+        mine = np.concatenate([np.empty(0, np.int64), *map(np.arange, starts, ends)])
+        people = np.repeat(np.arange(starts.size), ends - starts)
+        if start is None or not _is_number(start.type):
+            return Theirs(pa.array(mine), people, np.zeros(mine.size, np.int64))
+        return Theirs(pa.array(mine), people, pc.fill_null(start.take(pa.array(mine)), 0).to_numpy())
+
+    def look(self, name: str, column: str, values: pa.ChunkedArray, theirs: Theirs) -> Iterator[Found]:
+        """Yield what of the release was found in a column of a delivered table."""
+        if _is_text(values.type):
+            yield from self._in_texts(name, column, values)
+        elif _is_link(column, values):
+            if _has_real_id(values, self._real):
                 yield "canary_id", name, column
-    if not members[0].size:
-        return
-    sample = draw(release, members, key)
-    for name, rows in tables.items():
-        yield from _in_numbers(name, rows, sample)
-    yield from _in_texts(tables, manifest, sample.texts, release)
+        elif self._sample and column != "person_id" and _is_number(values.type) and len(theirs.rows):
+            yield from _in_numbers(name, column, values.take(theirs.rows), theirs, self._sample)
+
+    def look_in_text(self, name: str, text: str) -> Iterator[Found]:
+        """Yield whether an identifying text stands in a text."""
+        if self._pattern and self._pattern.search(text):
+            yield "canary_text", name, ""
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str] | None:
+        texts = self._sample.texts if self._sample else ()
+        return re.compile(r"(?<!\w)(?:" + "|".join(map(re.escape, texts)) + r")(?!\w)") if texts else None
+
+    def _in_texts(self, name: str, column: str, values: pa.ChunkedArray) -> Iterator[Found]:
+        if self._pattern:
+            said = pc.drop_null(pc.unique(values)).to_pylist()
+            hits = {text for text in said if self._pattern.search(text)}
+            if hits - _public(hits, self._release):
+                yield "canary_text", name, column
 
 
 # -- link columns: all rows
 
 
-def _is_link(column: str, rows: pa.Table) -> bool:
-    is_id = column.endswith("_id") and not _CONCEPT.search(column)
-    return is_id and pa.types.is_integer(rows.schema.field(column).type)
+def _is_link(column: str, values: pa.ChunkedArray) -> bool:
+    return column.endswith("_id") and not _CONCEPT.search(column) and pa.types.is_integer(values.type)
 
 
 def _has_real_id(values: pa.ChunkedArray, real: Sequence[Ids]) -> bool:
@@ -253,33 +290,18 @@ def _pseudonyms(ids: _Ints, key: bytes) -> _Ints:
 # -- other numbers: the delivered rows of the sample's persons
 
 
-def _in_numbers(name: str, rows: pa.Table, sample: Sample) -> Iterator[Found]:
-    """Whether a number is its person's own identifier, or tells its person's index day. Rows are sorted by person
-    (where they are not, that is a finding of its own)."""
-    if "person_id" not in rows.column_names or not pa.types.is_integer(rows.schema.field("person_id").type):
-        return
-    ids = pc.fill_null(rows.column("person_id"), -1).to_numpy()
-    starts, ends = (np.searchsorted(ids, sample.persons, side=side) for side in ("left", "right"))
-    ends = np.minimum(ends, starts + EACH)
-    mine = np.concatenate([np.arange(start, end) for start, end in zip(starts, ends, strict=True)])
-    places, people = np.repeat(np.arange(starts.size), ends - starts), sample.persons.size
-    mine_rows = rows.take(pa.array(mine))
-    days = mine_rows.column("start_day") if "start_day" in rows.column_names else None
-    start = pc.fill_null(days, 0).to_numpy() if days is not None and _is_number(days.type) else np.zeros(mine.size)
-    for column in rows.column_names:
-        values = mine_rows.column(column)
-        if column == "person_id" or _is_link(column, rows) or not _is_number(values.type):
-            continue
-        numbers, known = _whole(values)
-        said = _said(places[known], numbers[known], people)
-        if any(_tells(said, own, people) for own in sample.own):
-            yield "canary_id", name, column
-        if column.endswith("_day"):
-            continue  # the attack on first and last days judges these
-        for day in _as_days(numbers):
-            dated = known & (day > -(2**40))
-            if any(_tells_index(places[dated], each[dated], sample) for each in (day, day - start)):
-                yield "canary_date", name, column
+def _in_numbers(name: str, column: str, values: pa.ChunkedArray, theirs: Theirs, sample: Sample) -> Iterator[Found]:
+    """Whether a number is its person's own identifier, or tells its person's index day."""
+    numbers, known = _whole(values)
+    said = _said(theirs.people[known], numbers[known], sample.persons.size)
+    if any(_tells(said, own, sample.persons.size) for own in sample.own):
+        yield "canary_id", name, column
+    if column.endswith("_day"):
+        return  # the attack on first and last days judges these
+    for day in _as_days(numbers):
+        dated = known & (day > -(2**40))
+        if any(_tells_index(theirs.people[dated], each[dated], sample) for each in (day, day - theirs.start)):
+            yield "canary_date", name, column
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -350,24 +372,6 @@ def _beyond(counts: Sequence[int]) -> bool:
 
 
 # -- texts
-
-
-def _in_texts(
-    tables: Mapping[str, pa.Table], manifest: Mapping[str, Any], texts: Sequence[str], release: Mapping[str, Path]
-) -> Iterator[Found]:
-    """Whether an identifying text stands in a text column or in the manifest."""
-    if not texts:
-        return
-    pattern = re.compile(r"(?<!\w)(?:" + "|".join(map(re.escape, texts)) + r")(?!\w)")
-    if pattern.search(json.dumps(manifest, ensure_ascii=False)):
-        yield "canary_text", "manifest", ""
-    for name, rows in tables.items():
-        for field in rows.schema:
-            if _is_text(field.type):
-                said = pc.drop_null(pc.unique(rows.column(field.name))).to_pylist()
-                hits = {text for text in said if pattern.search(text)}
-                if hits - _public(hits, release):
-                    yield "canary_text", name, field.name
 
 
 def _public(texts: set[str], release: Mapping[str, Path]) -> set[str]:

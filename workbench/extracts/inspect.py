@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
-from workbench.extracts.canaries import look
+from workbench.extracts.canaries import Canaries
 from workbench.governance.deliverable import deliverable
 from workbench.governance.keys import StudySecrets, commitment, derive
 from workbench.governance.sealed import Sealed
@@ -103,18 +103,23 @@ def inspect_extract(
         tables[entry["name"]] = Sealed(path, secrets.data, sealed_as)
     if manifest["key_commitment"] != commitment(secrets.pseudonym):
         found.append(Finding("other_key", "manifest"))
+    members = _members(secrets, known)
+    canaries = Canaries(known.tables, (known.persons, known.index), derive(secrets.pseudonym, "person"))
     for name, rows in tables.items():
         found += _columns(name, rows, protocol)
-        found += _types(name, rows, manifest)
-        found += _real_ids(name, rows, known)
-        found += _periods(name, rows, protocol)
-    members = _members(secrets, known)
-    for name, rows in tables.items():
-        found += _strangers(name, rows, members, manifest["pseudonym_collisions"])
-        found += _offsets(rows, members, known)
+        found += _types(name, rows)
+        ids = _ids(rows)
+        found += _strangers(name, ids, members, manifest["pseudonym_collisions"])
+        theirs = canaries.rows_of(ids, rows.column("start_day") if "start_day" in rows.schema.names else None)
+        for column in rows.schema.names:  # each is read, and with it authenticated, once and whole
+            values = rows.column(column)
+            found += _outcomes(name, column, values, manifest)
+            found += _real_ids(name, column, values, known)
+            found += _periods(name, column, values, protocol)
+            found += _offsets(column, values, ids, members, known)
+            found += (Finding(*each) for each in canaries.look(name, column, values, theirs))
     found += _manifest_text(manifest, known)
-    person_key = derive(secrets.pseudonym, "person")
-    found += [Finding(*each) for each in look(tables, manifest, known.tables, (known.persons, known.index), person_key)]
+    found += (Finding(*each) for each in canaries.look_in_text("manifest", json.dumps(manifest, ensure_ascii=False)))
     return tuple(dict.fromkeys(found))
 
 
@@ -137,9 +142,8 @@ def _columns(name: str, rows: Sealed, protocol: Mapping[str, Any]) -> Iterator[F
         yield Finding("unapproved_column", name, column)
 
 
-def _types(name: str, rows: Sealed, manifest: Mapping[str, Any]) -> Iterator[Finding]:
+def _types(name: str, rows: Sealed) -> Iterator[Finding]:
     """No dates, no times, no text but names of concepts and outcomes; nothing in the file's own metadata."""
-    outcomes = set(manifest["outcome_names"])
     if rows.schema.metadata:
         yield Finding("metadata", name)
     for field in rows.schema:
@@ -147,7 +151,10 @@ def _types(name: str, rows: Sealed, manifest: Mapping[str, Any]) -> Iterator[Fin
             yield Finding("date", name, field.name)
         elif not _is_number(field.type) and (name, field.name) not in _TEXT:
             yield Finding("text", name, field.name)
-    if name == "outcome" and set(pc.unique(rows.column("outcome")).to_pylist()) - outcomes:
+
+
+def _outcomes(name: str, column: str, values: pa.ChunkedArray, manifest: Mapping[str, Any]) -> Iterator[Finding]:
+    if (name, column) == ("outcome", "outcome") and set(pc.unique(values).to_pylist()) - set(manifest["outcome_names"]):
         yield Finding("text", name, "outcome")
 
 
@@ -155,26 +162,27 @@ def _is_number(kind: pa.DataType) -> bool:
     return pa.types.is_integer(kind) or pa.types.is_floating(kind)
 
 
-def _real_ids(name: str, rows: Sealed, known: Truth) -> Iterator[Finding]:
+def _real_ids(name: str, column: str, values: pa.ChunkedArray, known: Truth) -> Iterator[Finding]:
     """No key column meets the release's real person ids more often than chance allows (53-bit numbers)."""
-    for column in rows.schema.names:
-        if not column.endswith("_id") or column.endswith(("concept_id", "domain_id", "vocabulary_id")):
-            continue
-        if not _is_number(rows.schema.field(column).type):
-            continue  # found by its type
-        values = pc.drop_null(rows.column(column)).to_numpy()
-        low, high = known.person_ids[:1], known.person_ids[-1:]
-        near = _distinct(values[(values >= low) & (values <= high)]) if low.size else values[:0]
-        met = int(np.isin(near, known.person_ids).sum())
-        if not met:  # so it is nearly always, and then nobody has to know how many values differ
-            continue
-        expected = len(pc.unique(rows.column(column))) * known.person_ids.size / 2.0**53
-        if met > expected + 5 * math.sqrt(expected):
-            yield Finding("real_id", name, column)
+    if not column.endswith("_id") or column.endswith(("concept_id", "domain_id", "vocabulary_id")):
+        return
+    if not _is_number(values.type):
+        return  # found by its type
+    plain = pc.drop_null(values).to_numpy()
+    low, high = known.person_ids[:1], known.person_ids[-1:]
+    near = _distinct(plain[(plain >= low) & (plain <= high)]) if low.size else plain[:0]
+    met = int(np.isin(near, known.person_ids).sum())
+    if not met:  # so it is nearly always, and then nobody has to know how many values differ
+        return
+    expected = len(pc.unique(values)) * known.person_ids.size / 2.0**53
+    if met > expected + 5 * math.sqrt(expected):
+        yield Finding("real_id", name, column)
 
 
-def _periods(name: str, rows: Sealed, protocol: Mapping[str, Any]) -> Iterator[Finding]:
+def _periods(name: str, column: str, values: pa.ChunkedArray, protocol: Mapping[str, Any]) -> Iterator[Finding]:
     """Every day lies inside the approved period of its table."""
+    if not _is_day(column, values):
+        return
     usual = protocol["period"]
     outcome = protocol.get("outcome_period", {"from_day": 0, "to_day": None})
     low, high = usual["from_day"], usual["to_day"]
@@ -183,17 +191,16 @@ def _periods(name: str, rows: Sealed, protocol: Mapping[str, Any]) -> Iterator[F
     if name == "cohort":
         low = None if low is None or outcome["from_day"] is None else min(low, outcome["from_day"], 0)
         high = None if high is None or outcome["to_day"] is None else max(high, outcome["to_day"], 0)
-    for column in _days(rows) if rows.rows else ():
-        ends = pc.min_max(rows.column(column)).as_py()
-        early = low is not None and ends["min"] is not None and ends["min"] < low
-        late = high is not None and ends["max"] is not None and ends["max"] > high
-        if early or late:
-            yield Finding("outside_period", name, column)
+    ends = pc.min_max(values).as_py()
+    early = low is not None and ends["min"] is not None and ends["min"] < low
+    late = high is not None and ends["max"] is not None and ends["max"] > high
+    if early or late:
+        yield Finding("outside_period", name, column)
 
 
-def _days(rows: Sealed) -> list[str]:
-    """Return the columns that count days; one that is no integer is found by its type."""
-    return [field.name for field in rows.schema if field.name.endswith("_day") and pa.types.is_integer(field.type)]
+def _is_day(column: str, values: pa.ChunkedArray) -> bool:
+    """Answer whether a column counts days; one that is no integer is found by its type."""
+    return column.endswith("_day") and pa.types.is_integer(values.type)
 
 
 def _members(secrets: StudySecrets, known: Truth) -> Members:
@@ -213,9 +220,8 @@ def _members(secrets: StudySecrets, known: Truth) -> Members:
     return Members(pseudonyms[order], known.index[order])
 
 
-def _strangers(name: str, rows: Sealed, members: Members, collisions: int) -> Iterator[Finding]:
+def _strangers(name: str, ids: _Ints, members: Members, collisions: int) -> Iterator[Finding]:
     """Every person delivered is somebody of the cohort (but for resolved collisions), once, in no telling order."""
-    ids = _ids(rows)
     heads = ids[_heads(ids)]
     delivered = _distinct(heads)
     if np.count_nonzero(_places(delivered, members) < 0) > collisions:
@@ -226,24 +232,21 @@ def _strangers(name: str, rows: Sealed, members: Members, collisions: int) -> It
         yield Finding("order", name, "person_id")
 
 
-def _offsets(rows: Sealed, members: Members, known: Truth) -> Iterator[Finding]:
+def _offsets(column: str, days: pa.ChunkedArray, ids: _Ints, members: Members, known: Truth) -> Iterator[Finding]:
     """Attack: take any person's first or last day in any table as the release's first day and cut-off."""
-    ids = _ids(rows)
-    if not ids.size or not members.pseudonyms.size:
+    if not _is_day(column, days) or not ids.size or not members.pseudonyms.size:
         return
     heads = _heads(ids)
     places = _places(ids[heads], members)
     # The days that would give the person away: no later than `low`, no earlier than `high`.
     low = (np.datetime64(known.first_day) - members.index).astype(np.int64)[places]
     high = (np.datetime64(known.cut_off) - members.index).astype(np.int64)[places]
-    for column in _days(rows):
-        days = rows.column(column)
-        first = np.minimum.reduceat(pc.fill_null(days, _FAR).to_numpy(), heads)
-        last = np.maximum.reduceat(pc.fill_null(days, -_FAR).to_numpy(), heads)
-        if ((first <= low) & (places >= 0)).any():
-            yield Finding("offset", "cohort", "observation_start_day")
-        if ((last >= high) & (places >= 0)).any():
-            yield Finding("offset", "cohort", "observation_end_day")
+    first = np.minimum.reduceat(pc.fill_null(days, _FAR).to_numpy(), heads)
+    last = np.maximum.reduceat(pc.fill_null(days, -_FAR).to_numpy(), heads)
+    if ((first <= low) & (places >= 0)).any():
+        yield Finding("offset", "cohort", "observation_start_day")
+    if ((last >= high) & (places >= 0)).any():
+        yield Finding("offset", "cohort", "observation_end_day")
 
 
 _FAR = 2**31 - 1

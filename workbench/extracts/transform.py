@@ -168,6 +168,7 @@ def _delivered_events(
     frame = frame.with_columns(
         pl.when(pl.col(column).fill_null(0) == 0).then(pl.coalesce(source, column)).otherwise(column).alias(column)
         for column, source in plan.fallback.items()
+        if (frame[column] == 0).any() or frame[column].null_count()
     )
     frame = _dates_to_days(_beside(frame, limits), plan)
     kinds = deliverable()[plan.table]
@@ -262,7 +263,7 @@ def _dates_to_days(frame: pl.DataFrame, plan: Plan) -> pl.DataFrame:
 
 def _days(what: str | pl.Expr) -> pl.Expr:
     value = pl.col(what) if isinstance(what, str) else what
-    return (value - pl.col("index_date")).dt.total_days().cast(pl.Int32)
+    return value.to_physical() - pl.col("index_date").to_physical()  # a date is a number of days, 32 bits
 
 
 def _capped(value: pl.Expr, high: int | None) -> pl.Expr:
