@@ -30,6 +30,8 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
+from workbench.governance.sealed import Sealed
+
 pc: Any = pyarrow.compute  # its functions are made at import
 _Ints = npt.NDArray[np.int64]
 _Days = npt.NDArray[np.datetime64]
@@ -88,7 +90,7 @@ class Sample:
 
 
 def look(
-    tables: Mapping[str, pa.Table], manifest: Mapping[str, Any], release: Mapping[str, Path],
+    tables: Mapping[str, Sealed], manifest: Mapping[str, Any], release: Mapping[str, Path],
     members: tuple[_Ints, _Days], key: bytes,
 ) -> Iterator[Found]:  # fmt: skip
     """Yield what of the release was found in the delivered tables and their manifest.
@@ -98,7 +100,7 @@ def look(
     """
     real = list(_id_columns(release))
     for name, rows in tables.items():
-        for column in rows.column_names:
+        for column in rows.schema.names:
             if _is_link(column, rows) and _has_real_id(rows.column(column), real):
                 yield "canary_id", name, column
     if not members[0].size:
@@ -112,7 +114,7 @@ def look(
 # -- link columns: all rows
 
 
-def _is_link(column: str, rows: pa.Table) -> bool:
+def _is_link(column: str, rows: Sealed) -> bool:
     is_id = column.endswith("_id") and not _CONCEPT.search(column)
     return is_id and pa.types.is_integer(rows.schema.field(column).type)
 
@@ -253,24 +255,24 @@ def _pseudonyms(ids: _Ints, key: bytes) -> _Ints:
 # -- other numbers: the delivered rows of the sample's persons
 
 
-def _in_numbers(name: str, rows: pa.Table, sample: Sample) -> Iterator[Found]:
+def _in_numbers(name: str, rows: Sealed, sample: Sample) -> Iterator[Found]:
     """Whether a number is its person's own identifier, or tells its person's index day. Rows are sorted by person
     (where they are not, that is a finding of its own)."""
-    if "person_id" not in rows.column_names or not pa.types.is_integer(rows.schema.field("person_id").type):
+    if "person_id" not in rows.schema.names or not pa.types.is_integer(rows.schema.field("person_id").type):
         return
     ids = pc.fill_null(rows.column("person_id"), -1).to_numpy()
     starts, ends = (np.searchsorted(ids, sample.persons, side=side) for side in ("left", "right"))
     ends = np.minimum(ends, starts + EACH)
     mine = np.concatenate([np.arange(start, end) for start, end in zip(starts, ends, strict=True)])
     places, people = np.repeat(np.arange(starts.size), ends - starts), sample.persons.size
-    mine_rows = rows.take(pa.array(mine))
-    days = mine_rows.column("start_day") if "start_day" in rows.column_names else None
+    wanted = pa.array(mine)
+    days = rows.column("start_day").take(wanted) if "start_day" in rows.schema.names else None
     start = pc.fill_null(days, 0).to_numpy() if days is not None and _is_number(days.type) else np.zeros(mine.size)
-    for column in rows.column_names:
-        values = mine_rows.column(column)
-        if column == "person_id" or _is_link(column, rows) or not _is_number(values.type):
+    for column in rows.schema.names:
+        is_number = _is_number(rows.schema.field(column).type)
+        if column == "person_id" or _is_link(column, rows) or not is_number:
             continue
-        numbers, known = _whole(values)
+        numbers, known = _whole(rows.column(column).take(wanted))
         said = _said(places[known], numbers[known], people)
         if any(_tells(said, own, people) for own in sample.own):
             yield "canary_id", name, column
@@ -353,7 +355,7 @@ def _beyond(counts: Sequence[int]) -> bool:
 
 
 def _in_texts(
-    tables: Mapping[str, pa.Table], manifest: Mapping[str, Any], texts: Sequence[str], release: Mapping[str, Path]
+    tables: Mapping[str, Sealed], manifest: Mapping[str, Any], texts: Sequence[str], release: Mapping[str, Path]
 ) -> Iterator[Found]:
     """Whether an identifying text stands in a text column or in the manifest."""
     if not texts:
