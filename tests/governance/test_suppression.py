@@ -9,7 +9,7 @@ import pytest
 from scipy.optimize import linprog
 
 from workbench.governance.disclosure import rounded
-from workbench.governance.suppression import withheld
+from workbench.governance.suppression import withheld, withheld_reasons
 
 Table = tuple[list[int | None], list[int]]
 HIDDEN = 10
@@ -105,3 +105,71 @@ def test_months_are_not_told_by_their_year() -> None:
     gone = withheld(values, parents, persons=False)
     assert gone
     assert told((values, parents), gone, 5, persons=False)[1] >= HIDDEN
+
+
+Reasons = dict[tuple[int, ...], int]
+
+
+def reasons_made(seed: int, rules: int) -> Reasons:
+    """How many persons fail which rules together, each with one event."""
+    draw = random.Random(seed)
+    every = [tuple(at for at in range(rules) if mask >> at & 1) for mask in range(2**rules)]
+    return {failed: draw.choice([0, 0, 1, 5, 10, 11, 14, 30, 200]) for failed in every}
+
+
+def beside(reasons: Reasons, gone: frozenset[tuple[int, ...]], rules: int) -> tuple[Table, frozenset[int], list[int]]:
+    """The attrition and the reasons as one table, what is withheld of it, and the places of what is hidden."""
+    steps = [sum(n for failed, n in reasons.items() if not set(failed) & set(range(at))) for at in range(rules + 1)]
+    values, parents, away, hidden, above = [rounded(steps[0])], [-1], set[int](), list[int](), 0
+    for step in range(rules):
+        for failed, count in reasons.items():
+            if failed and min(failed) == step:
+                hidden += [len(values)] if rounded(count) is None else []
+                away |= {len(values)} if failed in gone else set()
+                values.append(rounded(count))
+                parents.append(above)
+        values.append(rounded(steps[step + 1]))
+        parents.append(above)
+        above = len(values) - 1
+    return (values, parents), frozenset(away), hidden
+
+
+def test_a_reason_is_not_told_by_the_step_beside_it() -> None:
+    """The same linear program, on the table of reasons and the attrition together: what it told, it tells no more."""
+    needed = kept = 0
+    for seed in range(120):
+        rules = 2 + seed % 2
+        reasons = reasons_made(seed, rules)
+        steps = [sum(n for failed, n in reasons.items() if not set(failed) & set(range(at))) for at in range(rules + 1)]
+        shown = [rounded(each) for each in steps]
+        if None in shown:
+            continue
+        listed = {failed: value for failed, count in reasons.items() if (value := rounded(count)) is not None}
+        gone = withheld_reasons(listed, shown, single=True)
+        assert gone <= set(listed) - {()}
+        kept += len(listed) - len(gone)
+        table, away, hidden = beside(reasons, gone, rules)
+        for place in hidden:
+            low, high = told(table, away, place, persons=True)
+            before = told(table, frozenset(), place, persons=True)
+            closed = before[0] > 1e-6 or before[1] < HIDDEN - 1e-6
+            needed += closed
+            siblings = [at for at, other in enumerate(table[1]) if other == table[1][place]]
+            if any(table[0][at] is not None and at not in away and at in _leaves(table) for at in siblings):
+                assert low <= 1e-6, (seed, place)
+                assert high >= HIDDEN - 1e-6, (seed, place)
+    assert needed > 20, "without it reasons are told"
+    assert kept > 100, "most are still listed"
+
+
+def _leaves(table: Table) -> set[int]:
+    """The reasons among the places: a step has something below it, and the last step stands for who fails none."""
+    return set(range(1, len(table[0]))) - set(table[1]) - {len(table[0]) - 1}
+
+
+def test_where_persons_have_several_events_a_step_is_only_a_bound() -> None:
+    some, few = {(): 200, (0,): 100, (1,): 60}, {(): 200, (0,): 100}
+    assert withheld_reasons(few, [300, 200, 200], single=False) == {(0,)}, "two hidden ones have 6 persons at most"
+    assert withheld_reasons(some, [365, 330, 200], single=False) == frozenset(), "others pass the first rule elsewhere"
+    assert withheld_reasons(some, [365, 330, 200], single=True), "they cannot, with one event each"
+    assert withheld_reasons({(): 200}, [200, 200], single=True) == frozenset(), "what the steps tell, they tell alone"

@@ -28,12 +28,13 @@ from workbench.extracts.risk_words import sentences
 from workbench.governance.legal_bases import field_label
 from workbench.governance.votes import OPINIONS
 from workbench.kernel.text import say
-from workbench.services import extracts, meds, requests, risk
+from workbench.services import extracts, meds, refreshing, requests, risk
 from workbench.services.extracts import ExtractView
 from workbench.services.requests import Decision, RequestView
 
 app = typer.Typer(
-    no_args_is_help=True, help="Governed extracts: request, review, approve, withdraw, run, meds, revoke, list."
+    no_args_is_help=True,
+    help="Governed extracts: request, review, approve, withdraw, run, refresh, meds, revoke, list.",
 )
 Request = Annotated[str, typer.Argument(help="A request's id or digest.")]
 Votes = Annotated[
@@ -156,6 +157,14 @@ def run(ref: Request, home: Home = None, as_name: As = None, as_json: Json = Fal
     """Make the extract of an approved request."""
     with opened(home, as_name) as (wb, actor), progress_bar(words("extracting")) as progress:
         view = extracts.run_extract(wb, actor, ref, progress)
+    _shown(view, as_json)
+
+
+@app.command("refresh")
+def refresh(ref: Request, home: Home = None, as_name: As = None, as_json: Json = False) -> None:
+    """Run an approved request again on the current release, where its protocol declares a refresh that is due."""
+    with opened(home, as_name) as (wb, actor), progress_bar(words("extracting")) as progress:
+        view = refreshing.refresh_extract(wb, actor, ref, progress)
     _shown(view, as_json)
 
 

@@ -42,6 +42,7 @@ def build_extract(
     approval: Mapping[str, Any],
     secrets: StudySecrets,
     synthetic: bool,
+    refresh: Mapping[str, Any] | None = None,
     into: Path,
     progress: Progress = silent,
 ) -> dict[str, Any]:
@@ -49,13 +50,18 @@ def build_extract(
 
     `cohort` and each outcome have `subject_id`, `cohort_start_date`, `cohort_end_date`; `outcomes` maps a name to its
     digest and rows; `cut_off` is the last day of the release. `approved_release` is the digest by which the papers know
-    the release, where another stands for it since persons were erased. Same inputs and secrets give the same manifest
-    but for `files`. Raises `Refused` (`extract.stale_approval`, `extract.not_approved`, `extract.inspection`),
-    `Unavailable` (`extract.release_incomplete`), and what the engine raises.
+    the release, where another stands for it since persons were erased. `refresh` is what the manifest of a refresh
+    says: its number, and the approved release, cohort and outcomes in whose places the others are. Same inputs and
+    secrets give the same manifest but for `files`. Raises `Refused` (`extract.stale_approval`, `extract.not_approved`,
+    `extract.inspection`), `Unavailable` (`extract.release_incomplete`), and what the engine raises.
     """
-    digests = [digest for digest, _ in outcomes.values()]
-    named = approved_release or release_digest
-    check_papers(request, protocol, approval, release=named, cohort=cohort_digest, outcomes=digests)
+    made_of = {
+        "release": approved_release or release_digest,
+        "cohort": cohort_digest,
+        "outcomes": [digest for digest, _ in outcomes.values()],
+    }
+    named = {name: refresh[name] for name in made_of} if refresh else made_of
+    check_papers(request, protocol, approval, **named)
     columns = delivered_columns(request["tables"], protocol["tables"])
     periods = {name: _period(name, request, protocol) for name in ("period", "outcome_period")}
     rows = {name: pl.DataFrame(table) for name, (_, table) in outcomes.items()}
@@ -69,6 +75,7 @@ def build_extract(
         "format": "workbench/extract/1",
         **_papers(request, protocol, approval),
         "synthetic": synthetic,
+        **({"refresh": dict(refresh)} if refresh else {}),
         "release": release_digest,
         "cohort": cohort_digest,
         "outcomes": [outcomes[name][0] for name in sorted(outcomes)],

@@ -83,6 +83,7 @@ LIFE_CYCLES: Final[Mapping[Kind, LifeCycle]] = {
             Transition("expire", "checked", "expired", "workbench", reason=False),
             Transition("expire", "approved", "expired", "workbench", reason=False),
             Transition("expire", "run", "expired", "workbench", reason=False),
+            Transition("refresh", "run", "run", _RESEARCHER, reason=False),
             Transition("renew", "run", "approved", _OFFICER, reason=True),
             Transition("revoke", "approved", "revoked", _OFFICER, reason=True),
             Transition("revoke", "run", "revoked", _OFFICER, reason=True),

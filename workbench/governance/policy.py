@@ -46,6 +46,7 @@ ALLOWED: Final[Mapping[str, frozenset[Role]]] = {
     "extract.run": frozenset({_RESEARCHER}),
     "extract.read": _READERS,
     "extract.open": _STUDY,
+    "extract.refresh": frozenset({_RESEARCHER}),
     "extract.meds": _STUDY,
     "extract.take": _STUDY,
     "extract.revoke": frozenset({_OFFICER}),

@@ -32,10 +32,11 @@ def check_protocol(document: Mapping[str, Any]) -> None:
 
     Raises `InvalidInput`: `kernel.document_invalid`, `governance.unknown_legal_basis`,
     `governance.legal_fields_missing`, `governance.unknown_class`, `governance.never_delivered`,
-    `governance.period_reversed`, `governance.not_a_day`.
+    `governance.period_reversed`, `governance.not_a_day`, `governance.refresh_after_end`.
     """
     validate(document, "protocol")
     check_day(document.get("ends_on"))
+    _check_refreshes(document)
     basis = document["legal_basis"]
     missing = missing_fields(basis["code"], basis["fields"])
     if missing:
@@ -52,6 +53,14 @@ def check_day(text: str | None) -> None:
         date.fromisoformat(text or "2000-01-01")
     except ValueError:
         raise InvalidInput("governance.not_a_day", day=text) from None
+
+
+def _check_refreshes(document: Mapping[str, Any]) -> None:
+    """Each is a day, and none comes after the study's last."""
+    for day in document.get("refresh_on", ()):
+        check_day(day)
+        if day > document.get("ends_on", day):
+            raise InvalidInput("governance.refresh_after_end", day=day, ends_on=document["ends_on"])
 
 
 def check_request(request: Mapping[str, Any], protocol: Mapping[str, Any], cohort_names: Collection[str]) -> None:

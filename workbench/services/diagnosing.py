@@ -22,7 +22,7 @@ from workbench.engines.duckdb import DuckDBEngine
 from workbench.governance.actors import Actor
 from workbench.governance.disclosure import Shown, as_shown, not_shown
 from workbench.governance.populations import Population
-from workbench.governance.suppression import withheld
+from workbench.governance.suppression import withheld, withheld_reasons
 from workbench.kernel.digest import digest_document
 from workbench.kernel.progress import Progress, part, silent
 from workbench.kernel.text import LANGS
@@ -108,7 +108,7 @@ def diagnose_cohort(wb: Workbench, actor: Actor, ref: str, progress: Progress = 
                 pass
             alerts.watch(wb, actor)
             report(1.0, "")
-    return _protected(_view(document, _governed))
+    return _protected(_view(document, _governed), view)
 
 
 def diagnostics_of(wb: Workbench, actor: Actor, ref: str) -> DiagnosticsView | None:
@@ -118,7 +118,7 @@ def diagnostics_of(wb: Workbench, actor: Actor, ref: str) -> DiagnosticsView | N
         document = _kept(_place(wb, view))
         if document is None or document["cohort"] != view.digest:
             return None
-        return _protected(_view(document, _governed))
+        return _protected(_view(document, _governed), view)
 
 
 def _governed(count: Mapping[str, Any]) -> tuple[Shown, Shown]:
@@ -182,7 +182,7 @@ def _view(body: Mapping[str, Any], numbers: Numbers) -> DiagnosticsView:
     )
 
 
-def _protected(view: DiagnosticsView) -> DiagnosticsView:
+def _protected(view: DiagnosticsView, cohort: CohortView) -> DiagnosticsView:
     """Withhold what would give a hidden number away: persons by age and sex, and events by month and year, add up."""
     years, places = view.years, {row.what["year"]: at for at, row in enumerate(view.years, start=1)}
     months = [row for row in view.months if row.what["year"] in places]
@@ -197,7 +197,20 @@ def _protected(view: DiagnosticsView) -> DiagnosticsView:
     persons = [row.persons.value for row in (view.total, *view.people)]
     alone = withheld(persons, [-1, *(0 for _ in view.people)])
     people = (replace(row, persons=not_shown()) if at in alone else row for at, row in enumerate(view.people, start=1))
-    return replace(view, years=safe(years), months=safe(view.months), people=tuple(people))
+    reasons = _reasons_beside(view, cohort)
+    return replace(view, years=safe(years), months=safe(view.months), people=tuple(people), reasons=reasons)
+
+
+def _reasons_beside(view: DiagnosticsView, cohort: CohortView) -> tuple[Row, ...]:
+    """The reasons that the attrition, which stands beside them, leaves no hidden one to be subtracted from."""
+    rules = [at for at, step in enumerate(cohort.attrition) if step.without is not None]
+    if not rules:
+        return view.reasons
+    lines = cohort.attrition[rules[0] - 1 : rules[-1] + 1]
+    steps = [step.persons.value for step in lines]
+    listed = {tuple(row.what["failed"]): row.persons.value or 0 for row in view.reasons}
+    gone = withheld_reasons(listed, steps, single=steps[0] == lines[0].events.value)
+    return tuple(row for row in view.reasons if tuple(row.what["failed"]) not in gone)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from workbench.services.releases import verified_release
 from workbench.services.requests import RequestView
 from workbench.store import documents, making, successors
 from workbench.store.documents import Document, State
+from workbench.store.jobs import Job
 from workbench.store.store import Write
 
 
@@ -55,36 +56,58 @@ def run_extract(wb: Workbench, actor: Actor, ref: str, progress: Progress = sile
         done = _already(wb, request)
         if done:
             return show_extract(wb, actor, done)
-        state = _may_run(wb, actor, request)
-        key_deeds.go_on(wb)  # a renewal that died half-way, before new secrets are made
+        state = may_deliver(wb, actor, request, "run")
         args = {"request": request.digest}
         with working(wb, actor, "extract.run", args, progress) as (job, report):
-            facts = {"study": request.study, "subject": request.id}
-            root = wb.settings.extracts
-            with making.making(wb.store, job, root, event(actor, "extract.run", **facts)) as made:
-                with wb.store.read() as connection:
-                    objected = objections.active(connection, request.study)
-                    renewed = key_deeds.renewals(connection, request.study)
-                made.event.payload["objections"] = [each.id for each in objected]
-                manifest = _build(wb, request, made, objected, report)
-                extract_id = f"ext-{short(digest_manifest(manifest))}"
-                with made.publish("extract", extract_id, manifest) as write:
-                    digest = write.event.after or ""
-                    job.result_digest = digest
-                    write.event.before = manifest["approval"]
-                    # Revoked, expired or decided anew while it was made: then nothing of it is delivered.
-                    seen = State("request", request.id, request.digest, request.study, request.state,
-                                 request.expires_on, request.changed_at)  # fmt: skip
-                    documents.check_unchanged(write, seen, "request", request.id)
-                    successors.check_stands(write, manifest["release"])
-                    objections.check_unchanged(write, request.study, objected)
-                    _check_study(write, request)
-                    if key_deeds.renewals(write.connection, request.study) != renewed:
-                        raise Refused("store.changed_meanwhile", id=request.study)
-                    expires = request.expires_on
-                    documents.set_state(write, State("extract", extract_id, digest, request.study, "open", expires, ""))
-                    documents.move_state(write, "request", request.id, state)
+            extract_id = deliver(wb, actor, "extract.run", request, state, job, report)
     return show_extract(wb, actor, extract_id)
+
+
+@dataclass(frozen=True)
+class Renewed:
+    """What a refresh takes in place of what was approved: the release, the target's digest, the outcomes' by name; and
+    what the manifest says of it."""
+
+    release: Release
+    cohort: str
+    outcomes: Mapping[str, str]
+    said: Mapping[str, Any]
+
+
+def deliver(
+    wb: Workbench, actor: Actor, verb: str, request: RequestView, state: str, job: Job, report: Progress,
+    renewed: Renewed | None = None,
+) -> str:  # fmt: skip
+    """Make and list the extract of a request that may be delivered, and leave the request in `state`; return its id.
+
+    Raises as `run_extract`, and `store.changed_meanwhile` where anything it stands on changed while it was made.
+    """
+    key_deeds.go_on(wb)  # a renewal that died half-way, before new secrets are made
+    facts = {"study": request.study, "subject": request.id}
+    with making.making(wb.store, job, wb.settings.extracts, event(actor, verb, **facts)) as made:
+        with wb.store.read() as connection:
+            objected = objections.active(connection, request.study)
+            renewals = key_deeds.renewals(connection, request.study)
+        made.event.payload["objections"] = [each.id for each in objected]
+        manifest = _build(wb, request, renewed, made, objected, report)
+        extract_id = f"ext-{short(digest_manifest(manifest))}"
+        with made.publish("extract", extract_id, manifest) as write:
+            digest = write.event.after or ""
+            job.result_digest = digest
+            write.event.before = manifest["approval"]
+            # Revoked, expired or decided anew while it was made: then nothing of it is delivered.
+            seen = State("request", request.id, request.digest, request.study, request.state,
+                         request.expires_on, request.changed_at)  # fmt: skip
+            documents.check_unchanged(write, seen, "request", request.id)
+            successors.check_stands(write, manifest["release"])
+            objections.check_unchanged(write, request.study, objected)
+            _check_study(write, request)
+            if key_deeds.renewals(write.connection, request.study) != renewals:
+                raise Refused("store.changed_meanwhile", id=request.study)
+            expires = request.expires_on
+            documents.set_state(write, State("extract", extract_id, digest, request.study, "open", expires, ""))
+            documents.move_state(write, "request", request.id, state)
+    return extract_id
 
 
 def _check_study(write: Write, request: RequestView) -> None:
@@ -96,45 +119,58 @@ def _check_study(write: Write, request: RequestView) -> None:
 def _already(wb: Workbench, request: RequestView) -> str | None:
     if request.state != "run":
         return None
-    with wb.store.read() as connection:
-        made = [child.id for _, child in documents.children(connection, request.digest) if child.kind == "extract"]
+    made = [document.id for document in made_for(wb, request) if "refresh" not in document.body]
     return made[-1] if made else None
 
 
-def _may_run(wb: Workbench, actor: Actor, request: RequestView) -> str:
-    """Check state, expiry and that the approved protocol is still the study's; return the state after the run."""
+def made_for(wb: Workbench, request: RequestView) -> list[Document]:
+    """Return the extracts that were made of a request, the first first."""
+    with wb.store.read() as connection:
+        return [each for _, each in documents.children(connection, request.digest) if each.kind == "extract"]
+
+
+def may_deliver(wb: Workbench, actor: Actor, request: RequestView, step: str) -> str:
+    """Check that an approved request may take a step (run, refresh) and return the state after it.
+
+    Raises `Refused`: `services.study_not_open`, `services.protocol_changed`, `services.approval_expired`,
+    `governance.wrong_state`.
+    """
     study = studies.show_study(wb, actor, request.study)
     if study.state != "open":
         raise Refused("services.study_not_open", study=study.id, state=study.state)
     if study.digest != request.document["protocol"]:
         raise Refused("services.protocol_changed", study=study.id)
-    state = lifecycle.check_transition("request", request.state, "run", actor.role)
+    state = lifecycle.check_transition("request", request.state, step, actor.role)
     if request.expires_on is None or date.fromisoformat(request.expires_on) < today(wb):
         raise Refused("services.approval_expired", request=request.id, expires_on=request.expires_on)
     return state
 
 
 def _build(
-    wb: Workbench, request: RequestView, made: making.Making, objected: Sequence[Document], report: Progress
-) -> dict[str, Any]:
-    release = _release_of(wb, request)
+    wb: Workbench, request: RequestView, renewed: Renewed | None, made: making.Making, objected: Sequence[Document],
+    report: Progress,
+) -> dict[str, Any]:  # fmt: skip
+    release = renewed.release if renewed else _release_of(wb, request)
+    cohort = renewed.cohort if renewed else request.cohort.digest
+    outcomes = renewed.outcomes if renewed else {each.name: each.digest for each in request.outcomes}
     assert request.approval is not None
     secrets = wb.keys.create_study_secrets(request.study)
     tables = dict(release.tables)
-    outcomes = [(each, cohorts.rows_of(wb, each.digest)) for each in request.outcomes]
+    rows = {name: (digest, cohorts.rows_of(wb, digest)) for name, digest in outcomes.items()}
     return build_extract(
         release_tables=tables,
         release_digest=release.digest,
         approved_release=request.protocol["release"],  # `release` stands for it, if persons were erased since
         cut_off=_cut_off(tables),
-        cohort=objections.without(wb, objected, cohorts.rows_of(wb, request.cohort.digest)),
-        cohort_digest=request.cohort.digest,
-        outcomes={each.name: (each.digest, objections.without(wb, objected, rows)) for each, rows in outcomes},
+        cohort=objections.without(wb, objected, cohorts.rows_of(wb, cohort)),
+        cohort_digest=cohort,
+        outcomes={name: (digest, objections.without(wb, objected, each)) for name, (digest, each) in rows.items()},
         protocol=request.protocol,
         request=request.document,
         approval=request.approval.body,
         secrets=secrets,
         synthetic=bool(release.manifest["synthetic"]),
+        refresh=renewed.said if renewed else None,
         into=made.folder,
         progress=report,
     )

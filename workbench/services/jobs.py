@@ -12,7 +12,7 @@ from workbench.cohorts.circe import read_definition
 from workbench.governance.actors import Actor
 from workbench.kernel.errors import Refused
 from workbench.kernel.progress import Progress, silent
-from workbench.services import cohorts, diagnosing, erasures, extracts, quality
+from workbench.services import cohorts, diagnosing, erasures, extracts, quality, refreshing
 from workbench.services.context import Workbench
 from workbench.store import jobs
 from workbench.store.jobs import JobRow
@@ -33,6 +33,10 @@ def _run_extract(wb: Workbench, actor: Actor, args: Mapping[str, Any], progress:
     return extracts.run_extract(wb, actor, args["request"], progress)
 
 
+def _refresh_extract(wb: Workbench, actor: Actor, args: Mapping[str, Any], progress: Progress) -> object:
+    return refreshing.refresh_extract(wb, actor, args["request"], progress)
+
+
 def _diagnose(wb: Workbench, actor: Actor, args: Mapping[str, Any], progress: Progress) -> object:
     return diagnosing.diagnose_cohort(wb, actor, args["cohort"], progress)
 
@@ -44,13 +48,14 @@ def _erase(wb: Workbench, actor: Actor, _args: Mapping[str, Any], progress: Prog
 HANDLERS: Mapping[str, Handler] = {
     "cohort.generate": _generate,
     "cohort.diagnose": _diagnose,
+    "extract.refresh": _refresh_extract,
     "extract.run": _run_extract,
     "optout.carry_out": _erase,
     "release.check": _check_release,
 }
 """The verbs that a worker can run. `cohort.generate` takes `definitions` (name → Circe JSON text), `cohort.diagnose`
-`cohort`, `extract.run` `request`, `release.check` `release` (their ids); `optout.carry_out` takes nothing: who is to be
-erased stands in the orders, as marks."""
+`cohort`, `extract.run` and `extract.refresh` `request`, `release.check` `release` (their ids); `optout.carry_out` takes
+nothing: who is to be erased stands in the orders, as marks."""
 
 
 def submit(wb: Workbench, actor: Actor, verb: str, args: Mapping[str, Any]) -> int:

@@ -7,7 +7,7 @@ import streamlit as st
 from workbench.governance.actors import Actor
 from workbench.governance.policy import can
 from workbench.kernel.errors import Refused
-from workbench.services import extracts, requests
+from workbench.services import extracts, refreshing, requests
 from workbench.services.extracts import ExtractView
 from workbench.services.requests import RequestView
 from workbench.services.studies import StudyView
@@ -89,6 +89,8 @@ def _request(actor: Actor, view: RequestView, made: list[ExtractView]) -> None:
         busy = work.is_under_way(SLOT, actor)
         if st.button(t("request_run"), type="primary", disabled=busy, key=f"requests_run_{view.id}"):
             work.start(SLOT, actor, "extract.run", {"request": view.id})
+    if view.state == "run" and "refresh_on" in view.protocol:
+        _refreshing(actor, view)
     if (
         view.state == "checked"
         and can(actor, "request.withdraw")
@@ -101,6 +103,20 @@ def _request(actor: Actor, view: RequestView, made: list[ExtractView]) -> None:
         _decision(view)
     show(heading(t("columns_heading")), columns_asked(view.columns))
     show(facts([(t("request_id"), join([tag("code", view.id), " ", whole_digest(view.digest)]))]))
+
+
+def _refreshing(actor: Actor, view: RequestView) -> None:
+    """Offer the refresh that is due; else say when the next is."""
+    found = refreshing.refreshes(workbench(), view)
+    if found.due is None:
+        if found.next:
+            show(paragraph(t("request_refresh_next", day=day(found.next)), "wb-quiet"))
+        return
+    busy = work.is_under_way(SLOT, actor)
+    if can(actor, "extract.refresh") and st.button(
+        t("request_refresh"), disabled=busy, key=f"requests_refresh_{view.id}"
+    ):
+        work.start(SLOT, actor, "extract.refresh", {"request": view.id})
 
 
 def _next_step(actor: Actor, view: RequestView) -> str:

@@ -186,6 +186,7 @@ def _protocol_line(value: str) -> Html:
 
 def _study(actor: Actor, view: StudyView) -> None:
     protocol = view.protocol
+    refreshed = sorted(protocol.get("refresh_on", ()))
     st.subheader(view.title, anchor=False)
     basis = legal_basis(protocol["legal_basis"]["code"])
     lines = [
@@ -206,6 +207,7 @@ def _study(actor: Actor, view: StudyView) -> None:
         (t("study_sensitive"), ", ".join(protocol["sensitive_classes"]) or t("none")),
         (t("study_destinations"), ", ".join(protocol["destinations"]) or t("study_no_destination")),
         *([(t("study_ends_on"), day(view.ends_on))] if view.ends_on else []),
+        *([(t("study_refresh_on"), ", ".join(map(day, refreshed)))] if refreshed else []),
         (t("study_protocol"), whole_digest(view.digest)),
     ]
     rows = [(named("table", name), ", ".join(columns)) for name, columns in protocol["tables"].items()]
