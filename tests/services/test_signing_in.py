@@ -17,12 +17,23 @@ from tests.conftest import workbench
 from tests.ui import provider as pretend
 from tests.ui.provider import FACTOR, PASSWORD, environment, providing
 from tests.ui.walking import Walker
+from workbench.governance import proofs
 from workbench.governance.actors import Actor
 from workbench.governance.proofs import Proof
 from workbench.kernel import clock
 from workbench.kernel.errors import InvalidInput, Refused, Unavailable
 from workbench.kernel.settings import load_settings
-from workbench.services import auditing, people, requests, signing_in, studies
+from workbench.services import (
+    auditing,
+    doctor,
+    evidence,
+    evidence_page,
+    extracts,
+    people,
+    requests,
+    signing_in,
+    studies,
+)
 from workbench.services import provider as speaking
 from workbench.services.context import Workbench, open_workbench
 from workbench.services.demo import REQUEST, STUDY
@@ -170,6 +181,32 @@ def test_the_command_line_cannot_prove(hospital: Hospital) -> None:
     assert done.returncode == 1
     assert "Decide in the app" in done.stderr
     assert requests.show_request(hospital.wb, hospital.officer, hospital.request).state == "checked"
+
+
+def test_the_pack_and_the_command_line_say_how_the_decision_was_proved(hospital: Hospital) -> None:
+    wb, officer = hospital.wb, hospital.officer
+    decided = hospital.decide(hospital.prove(hospital.about()))
+    sentence = proofs.told(requests.proved(wb, decided), "en")
+    assert sentence is not None
+    assert f"at level 2, by {hospital.pretend.url}." in sentence
+    home = wb.settings.home
+    told = environment(hospital.pretend, APP, home.parent / "secret")
+    given = ("extract", "review", decided.id, "--as", "ethics", "--home", str(home))
+    assert sentence in workbench(*given, cwd=home.parent, **told).stdout
+    extract = extracts.run_extract(wb, people.actor_named(wb, "researcher"), decided.id)
+    assert sentence in evidence_page.page(evidence.collect(wb, officer, extract.id), "en")
+
+
+def test_the_doctor_looks_at_the_secret_and_the_provider(hospital: Hospital) -> None:
+    def found() -> dict[str, bool]:
+        return {each.code: each.fine for each in doctor.diagnose(settings) if each.code.startswith("signin_")}
+
+    settings = hospital.wb.settings
+    assert settings.openid is not None
+    assert found() == {"signin_secret": True, "signin_provider": True, "signin_keys": True}
+    settings.openid.secret_file.chmod(0o644)
+    hospital.pretend.lies["issuer"] = "http://localhost:1"
+    assert found() == {"signin_secret": False, "signin_provider": False}
 
 
 def test_without_a_provider_the_log_keeps_the_moment(demo_copy: Path) -> None:

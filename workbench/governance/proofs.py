@@ -17,6 +17,7 @@ from workbench.kernel import clock
 from workbench.kernel.digest import digest_document
 from workbench.kernel.errors import Refused, Unavailable
 from workbench.kernel.openid import OpenId
+from workbench.kernel.text import Lang, say
 
 MINUTES: Final = 10
 """How long a person has from pressing the button to coming back."""
@@ -68,3 +69,11 @@ def authentication(
 def noted(openid: OpenId, auth_time: int, acr: str) -> dict[str, Any]:
     """Return what the log keeps of an authentication by the provider."""
     return {"auth_time": clock.written(datetime.fromtimestamp(auth_time, UTC)), "acr": acr, "issuer": openid.issuer}
+
+
+def told(noted: Mapping[str, Any], lang: Lang) -> str | None:
+    """Return what the log keeps of an authentication as a sentence, None where no provider vouched for it."""
+    if "acr" not in noted:
+        return None
+    when = str(noted["auth_time"])[:16].replace("T", " ")
+    return say("signin.proved", lang, when=when, acr=noted["acr"], issuer=noted["issuer"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, cast
 
-from workbench.governance import lifecycle, policy, proofs, protocols
+from workbench.governance import audit, lifecycle, policy, proofs, protocols
 from workbench.governance.actors import Actor
 from workbench.governance.proofs import Proof
 from workbench.governance.protocols import Columns
@@ -224,6 +224,15 @@ def show_request(wb: Workbench, actor: Actor, ref: str) -> RequestView:
         if ref in (view.id, view.digest):
             return view
     raise Refused("store.no_document", ref=ref)
+
+
+def proved(wb: Workbench, view: RequestView) -> dict[str, Any]:
+    """Return what the log keeps of the decision on a request (`governance.proofs.told`); nothing where none is."""
+    if view.approval is None:
+        return {}
+    with wb.store.read() as connection:
+        kept = audit.payloads_of(connection, ("request.decide",), view.approval.digest)
+    return kept[-1] if kept else {}
 
 
 def _view(wb: Workbench, state: State) -> RequestView:

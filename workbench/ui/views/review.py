@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from workbench.governance import proofs
 from workbench.governance.actors import Actor
 from workbench.governance.legal_bases import field_label, legal_basis
 from workbench.governance.policy import can_review
@@ -121,6 +122,8 @@ def _request(actor: Actor, view: RequestView) -> None:
             when=moment(view.approval.made_at),
         )
         show(heading(t("decision")), paragraph(said), paragraph(tag("q", body["reason"])), bullets(body["conditions"]))
+        proved = proofs.told(requests.proved(workbench(), view), lang())
+        show(paragraph(proved, "wb-quiet") if proved else "")
     if view.state == "checked":
         _decide_request(actor, view)
 
