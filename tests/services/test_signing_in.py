@@ -286,6 +286,13 @@ def test_settings_that_are_not_whole_are_refused(change: dict[str, str], code: s
     assert "in the clear" not in str(refused.value)
 
 
+def test_a_demonstration_is_not_made_for_a_provider(tmp_path: Path) -> None:
+    done = workbench("demo", "--no-serve", "--home", str(tmp_path / "home"), cwd=tmp_path, check=False, **WHOLE)
+    assert done.returncode == 2
+    assert "cli.demo_has_its_people" in done.stderr
+    assert not (tmp_path / "home").exists()
+
+
 def test_a_command_says_which_setting_lacks(tmp_path: Path) -> None:
     told = {"WORKBENCH_OIDC_ISSUER": WHOLE["WORKBENCH_OIDC_ISSUER"]}
     done = workbench("doctor", cwd=tmp_path, check=False, **told)

@@ -52,6 +52,8 @@ def demo(
     """Run the whole thread on simulated patients, then serve the app in which all of it can be seen."""
     told = _story(hospital, patients=patients, seed=seed, extraction=extraction, into=tables)
     settings = settings_of(home)
+    if settings.openid:
+        raise InvalidInput("cli.demo_has_its_people")
     if not no_serve:
         check_free(port)
     wb = open_workbench(settings, create=True, demo=True)
