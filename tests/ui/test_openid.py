@@ -17,7 +17,7 @@ from tests.ui.provider import CLIENT, FACTOR, PASSWORD, SECRET, Provider, enviro
 from tests.ui.served import App, free_port, serving
 from tests.ui.walking import Answer, Walker
 from workbench.kernel.settings import load_settings
-from workbench.services import auditing, people
+from workbench.services import auditing, extracts, findings, people
 from workbench.services.context import open_workbench
 
 PEOPLE = {"researcher": "sub-1", "ethics": "sub-2", "stranger": "sub-3"}
@@ -234,6 +234,35 @@ def test_nobody_chooses_a_person_where_a_provider_says_who(walker: Walker, provi
     assert "Camille Moreau" not in walker.ask("/connexion").text
     assert walker.ask("/connexion", {"person": "researcher", "next": "/"}).status == 403
     assert not is_in(walker)
+
+
+def test_a_letter_is_the_stewards_to_take(served: tuple[App, Provider], provider: Provider, walker: Walker) -> None:
+    wb = open_workbench(load_settings(served[0].home, {}))
+    try:
+        scientist, officer = people.actor_named(wb, "datascientist"), people.actor_named(wb, "ethics")
+        extract = extracts.list_extracts(wb, scientist)[0].id
+        person = extracts.open_tables(wb, scientist, extract)[1]["cohort"].get_column("person_id").to_list()[7]
+        found = findings.report(wb, scientist, extract, person, "Hémoglobine à 5 g/dl <b>.")
+        findings.decide(wb, officer, found.id, "accept", "The clinician must know.")
+        steward = people.first_steward(wb)
+    finally:
+        wb.close()
+    taken = f"/download/lettre/{found.id}?lang=fr"
+    assert walker.ask(taken).status == 401
+    for name in ("researcher", "ethics"):
+        sign_in(walker, name)
+        assert "governance.not_allowed" in walker.ask(taken).text
+        walker.jar.clear()
+    provider.people[steward.name] = "sub-9"
+    sign_in(walker, steward.name)
+    assert walker.ask(taken, sec_fetch_site="cross-site").status == 403
+    letter = walker.ask(taken)
+    assert letter.status == 200
+    assert letter.headers["content-disposition"] == f"attachment; filename*=UTF-8''{found.id}.html"
+    assert "Hémoglobine à 5 g/dl &lt;b&gt;." in letter.text
+    assert re.search(r"person_id dans les données de l’hôpital : <strong>\d+</strong>", letter.text)
+    assert f"<strong>{person}</strong>" not in letter.text, "a name in the hospital, not the pseudonym"
+    assert ("finding.deliver", steward.name, "done", None, found.id) in entries(served[0])
 
 
 def test_the_declared_name_is_answered_and_no_other(finished_demo: Path, tmp_path: Path) -> None:

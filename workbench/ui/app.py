@@ -71,6 +71,7 @@ def create_app(workbench: Workbench, port: int) -> st.App:
             Route("/connexion/retour", hospital.come_back, methods=["GET"]),
             Route("/connexion/preuve", hospital.prove, methods=["GET"]),
             Route("/download/{name}", downloads.download, methods=["GET"]),
+            Route("/download/lettre/{id}", downloads.letter, methods=["GET"]),
             Route("/download/sortie/{id}", downloads.output, methods=["GET"]),
         ],
         middleware=[Middleware(Gate)],

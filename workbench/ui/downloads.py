@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping
+from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,8 +15,8 @@ from starlette.responses import Response
 
 from workbench.governance.actors import Actor
 from workbench.kernel.errors import UserError
-from workbench.kernel.text import Lang
-from workbench.services import auditing, evidence, outputs, register
+from workbench.kernel.text import Lang, say
+from workbench.services import auditing, evidence, findings, outputs, register
 from workbench.services.context import Workbench
 from workbench.ui import session, state
 from workbench.ui.answers import error_page, reader_language, refusal
@@ -76,6 +77,23 @@ async def output(request: Request) -> Response:
     """Answer with a released output, the bytes that were decided on, or with the reason why not."""
     ref = request.path_params["id"]
     return await _answer(request, "application/octet-stream", lambda wb, actor: outputs.download(wb, actor, ref))
+
+
+async def letter(request: Request) -> Response:
+    """Answer with the letter of an accepted finding, for the clinician: a page to print, which names the person."""
+    ref, lang = request.path_params["id"], _lang(request)
+
+    def make(wb: Workbench, actor: Actor) -> tuple[str, bytes]:
+        found = findings.deliver(wb, actor, ref)
+        said = f"<pre>{escape(found.text)}</pre>"
+        lines = ((say("ui.finding_letter_person", lang), str(found.person)), (say("ui.study", lang), found.study))
+        body = "".join(f"<p>{escape(name)} : <strong>{escape(value)}</strong></p>" for name, value in lines)
+        title = escape(say("ui.finding_letter_title", lang, finding=found.finding))
+        head = f'<meta charset="utf-8"><title>{title}</title>'
+        page = f'<!DOCTYPE html><html lang="{lang}"><head>{head}</head><body><h1>{title}</h1>{body}{said}</body></html>'
+        return f"{found.finding}.html", page.encode()
+
+    return await _answer(request, "text/html; charset=utf-8", make)
 
 
 async def _answer(request: Request, kind: str, make: Callable[[Workbench, Actor], tuple[str, bytes]]) -> Response:
