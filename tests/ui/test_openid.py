@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 from joserfc.jwk import ECKey, RSAKey
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from tests.conftest import workbench
 from tests.homes import copy_home
@@ -217,6 +220,14 @@ def test_signing_in_leads_nowhere_else(walker: Walker, provider: Provider, there
     assert re.findall(r'content="0;url=([^"]*)"', answer.text) == ["/"]
 
 
+def test_a_session_ends_with_its_authentication(provider: Provider, walker: Walker) -> None:
+    provider.lies["claims"] = {"auth_time": int(time.time()) - 28_800 + 3}
+    assert sign_in(walker).status == 200
+    assert is_in(walker)
+    time.sleep(3.5)
+    assert not is_in(walker)
+
+
 def test_signing_out_ends_both_sessions(walker: Walker, provider: Provider) -> None:
     sign_in(walker)
     other = Walker(walker.app, {host: dict(jar) for host, jar in walker.jar.items()})
@@ -265,29 +276,62 @@ def test_a_letter_is_the_stewards_to_take(served: tuple[App, Provider], provider
     assert ("finding.deliver", steward.name, "done", None, found.id) in entries(served[0])
 
 
-def test_the_declared_name_is_answered_and_no_other(finished_demo: Path, tmp_path: Path) -> None:
-    home = copy_home(finished_demo, tmp_path)
-    with providing("https://workbench.hospital.example", PEOPLE) as provider:
-        settings = environment(provider, "https://workbench.hospital.example", tmp_path / "secret")
-        with serving(home, **settings) as url:
-            walker = Walker(url)
-            answer = walker.ask("/connexion/depart", host="workbench.hospital.example")
-            assert answer.status == 303
-            assert parse_qs(urlsplit(answer.to).query)["redirect_uri"] == [provider.back]
-            assert answer.cookies[0].startswith("__Host-workbench_way_")
-            assert "secure" in answer.cookies[0].lower()
-            page = walker.ask("/connexion", host="workbench.hospital.example:443")
-            assert "wss://workbench.hospital.example:443" in page.headers["content-security-policy"]
-            for name in (
-                "hospital.example",
-                "workbench.hospital.example.evil",
-                "workbench.hospital.example:8443",
-                "evil",
-            ):
-                assert walker.ask("/connexion", host=name).status == 421
-            said = walker.ask("/", host="evil", accept_language="en-GB,en;q=0.9").text
-            assert "This app answers on its own address only." in said
-            assert "evil" not in said
+OWN = "workbench.hospital.example"
+
+
+@pytest.fixture(scope="module")
+def proxied(finished_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[App, Provider]]:
+    """An app as it stands behind a proxy that ends TLS: asked for by its declared name, on the loopback address."""
+    home = copy_home(finished_demo, tmp_path_factory.mktemp("proxied"))
+    with (
+        providing(f"https://{OWN}", PEOPLE) as provider,
+        serving(home, **environment(provider, f"https://{OWN}", home.parent / "secret")) as url,
+    ):
+        yield App(url, home), provider
+
+
+def test_the_declared_name_is_answered_and_no_other(proxied: tuple[App, Provider]) -> None:
+    app, provider = proxied
+    said = (app.home.parent / "serve.log").read_text()
+    assert f"https://{OWN}" in said
+    assert SECRET not in said
+    walker = Walker(app.url)
+    answer = walker.ask("/connexion/depart", host=OWN)
+    assert answer.status == 303
+    assert parse_qs(urlsplit(answer.to).query)["redirect_uri"] == [provider.back]
+    assert answer.cookies[0].startswith("__Host-workbench_way_")
+    assert "secure" in answer.cookies[0].lower()
+    page = walker.ask("/connexion", host=f"{OWN}:443")
+    assert f"wss://{OWN}:443" in page.headers["content-security-policy"]
+    for name in ("hospital.example", f"{OWN}.evil", f"{OWN}:8443", "evil"):
+        assert walker.ask("/connexion", host=name).status == 421
+    said = walker.ask("/", host="evil", accept_language="en-GB,en;q=0.9").text
+    assert "This app answers on its own address only." in said
+    assert "evil" not in said
+
+
+def test_behind_a_proxy_a_person_gets_in_and_the_pages_open(proxied: tuple[App, Provider]) -> None:
+    walker = Walker(proxied[0].url)
+    there = walker.ask("/connexion/depart", host=OWN).to
+    back = urlsplit(walker.ask(there, {"name": "ethics", "password": PASSWORD, "factor": FACTOR}).to)
+    assert back.netloc == OWN
+    answer = walker.ask(f"{back.path}?{back.query}", host=OWN)
+    assert answer.status == 200
+    cookie = next(line for line in answer.cookies if line.startswith("__Host-workbench_session_"))
+    assert "; secure" in cookie.lower()
+    assert walker.ask("/", host=OWN).status == 200
+    for origin in (f"https://{OWN}", f"https://{OWN}:443"):
+        with stream(walker.app, cookie, origin):
+            pass
+    with pytest.raises(InvalidStatus), stream(walker.app, cookie, "https://evil.example"):
+        pass
+
+
+def stream(app: str, cookie: str, origin: str) -> connect:
+    """Open the app's stream as a page of some origin would through the proxy."""
+    wire = socket.create_connection((urlsplit(app).hostname, urlsplit(app).port))
+    sent = {"cookie": cookie.partition(";")[0]}
+    return connect(f"ws://{OWN}/_stcore/stream", sock=wire, origin=origin, additional_headers=sent)
 
 
 def test_a_secret_that_others_can_read_serves_nobody(finished_demo: Path, tmp_path: Path) -> None:

@@ -81,8 +81,10 @@ def _is_own(host: str) -> bool:
 
 def _is_own_origin(headers: Headers) -> bool:
     """Answer whether a connection was opened by a page of this app; what is no browser says nothing."""
-    origin = headers.get("origin")
-    return origin is None or origin.partition("://")[2].lower() == headers.get("host", "").lower()
+    origin, host = headers.get("origin"), headers.get("host", "").lower()
+    openid = state.workbench().settings.openid
+    same = openid.hosts if openid and host in openid.hosts else {host}
+    return origin is None or origin.partition("://")[2].lower() in same
 
 
 def cookies(headers: Headers) -> dict[str, str]:
