@@ -43,11 +43,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(home: Path) -> Iterator[str]:
-    """Serve a home's app as the command line does, and give its address once it answers."""
-    port = free_port()
+def serving(home: Path, port: int | None = None, **settings: str) -> Iterator[str]:
+    """Serve a home's app as the command line does, with more settings, and give its address once it answers."""
+    port = port or free_port()
     command = [sys.executable, "-m", "workbench", "serve", "--port", str(port), "--home", str(home)]
-    environment = {**os.environ, "WORKBENCH_LANG": "fr", "WORKBENCH_MLRUNS": str(home.parent / "mlruns")}
+    environment = {**os.environ, "WORKBENCH_LANG": "fr", "WORKBENCH_MLRUNS": str(home.parent / "mlruns"), **settings}
     with (home.parent / "serve.log").open("w") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:

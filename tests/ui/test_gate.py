@@ -102,6 +102,46 @@ def test_another_host_is_refused(client: Client) -> None:
     assert client.ask("/connexion", host="workbench.example:80").status == 421
 
 
+@pytest.mark.parametrize(
+    ("path", "wishes", "said"),
+    [
+        ("/download/none?lang=en", "fr", "Nobody is signed in here"),
+        ("/download/none?lang=fr", "en", "Personne n’est connecté ici"),
+        ("/download/none", "de, en-GB;q=0.8, fr;q=0.7", "Nobody is signed in here"),
+        ("/download/none", "en;q=0.3, fr-CA", "Personne n’est connecté ici"),
+        ("/download/none", "en;q=0, de", "Personne n’est connecté ici"),
+        ("/download/none", "", "Personne n’est connecté ici"),
+    ],
+)
+def test_who_is_not_let_in_reads_why_in_their_language(client: Client, path: str, wishes: str, said: str) -> None:
+    answer = client.ask(path, accept_language=wishes)
+    assert answer.status == 401
+    assert said in answer.text
+    assert f'<html lang="{"en" if "Nobody" in said else "fr"}">' in answer.text
+    assert "ui.sign_in_first" in answer.text
+
+
+def test_every_refusal_is_a_page(client: Client) -> None:
+    assert "ui.other_host" in client.ask("/", host="workbench.example").text
+    assert "ui.not_from_here" in client.sign_in("researcher", sec_fetch_site="cross-site").text
+    client.sign_in("researcher")
+    assert "ui.no_such_file" in client.ask("/download/none").text
+    assert "ui.not_from_here" in client.ask("/download/register.html", sec_fetch_site="cross-site").text
+
+
+def test_a_page_elsewhere_cannot_open_the_apps_stream(client: Client) -> None:
+    client.sign_in("researcher")
+    address = client.url.replace("http", "ws") + "/_stcore/stream"
+    with connect(address, additional_headers={"cookie": client.cookie}, origin=client.url):
+        pass
+    for origin in ("http://evil.example", "http://localhost:1", "null"):
+        with (
+            pytest.raises(InvalidStatus),
+            connect(address, additional_headers={"cookie": client.cookie}, origin=origin),
+        ):
+            pass
+
+
 def test_the_cookie_is_strict_and_unreadable_for_scripts(client: Client) -> None:
     answer = client.sign_in("researcher", "/modeles")
     assert answer.headers["location"] == "/modeles"
@@ -213,5 +253,6 @@ def test_a_home_of_its_own_takes_the_systems_user(tmp_path: Path) -> None:
         client = Client(url)
         assert client.ask("/").status == 200
         assert client.cookie
+        assert Client(url).ask("/", x_forwarded_for="198.51.100.7").status == 200, "what a caller says of itself"
         assert client.ask("/connexion").headers["location"] == "/"
         assert client.sign_in(name).status == 403

@@ -25,6 +25,7 @@ PAGES = {
         "/demandes": "Requests and extracts",
         "/modeles": "Models",
         "/sorties": "Outputs",
+        "/decouvertes": "Findings",
     },
     OFFICER: {
         "/": "Home",
@@ -33,6 +34,7 @@ PAGES = {
         "/oppositions": "Oppositions",
         "/modeles": "Models",
         "/sorties": "Outputs",
+        "/decouvertes": "Findings",
         "/journal": "Log",
     },
 }
@@ -74,7 +76,7 @@ def test_a_page_that_is_not_theirs_says_so(visit: Visit) -> None:
 
 def test_a_reference_that_is_not_there_says_so(visit: Visit) -> None:
     visit.sign_in(RESEARCHER)
-    for path in ("/donnees", "/cohortes", "/demandes", "/modeles", "/sorties"):
+    for path in ("/donnees", "/cohortes", "/demandes", "/modeles", "/sorties", "/decouvertes"):
         visit.open(f"{path}?lang=fr&id=mod-000000000000")
         expect(visit.page.get_by_role("alert")).to_contain_text("store.no_document")
 
@@ -135,7 +137,7 @@ def test_a_home_without_data_says_what_to_do(browser: Browser, tmp_path: Path) -
         visit.open("/?lang=fr")
         expect(visit.page.get_by_text("Aucune donnée n’est encore chargée.")).to_be_visible()
         expect(visit.page.get_by_text("workbench load omop")).to_be_visible()
-        expect(visit.page.get_by_test_id("stSidebar").get_by_role("link")).to_have_count(3)
+        expect(visit.page.get_by_test_id("stSidebar").get_by_role("link")).to_have_count(4)
         visit.shot("sans_donnees")
 
 

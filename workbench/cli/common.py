@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from workbench.governance.actors import Actor
+from workbench.kernel import settings
 from workbench.kernel.errors import InvalidInput, UserError
 from workbench.kernel.progress import Progress
 from workbench.kernel.settings import Settings, load_settings
@@ -45,7 +46,7 @@ def opened(home: Path | None, as_name: str | None) -> Generator[tuple[Workbench,
 
 def language() -> Lang:
     """Return the language of the terminal's words (`$WORKBENCH_LANG`, French by default)."""
-    return load_settings().lang
+    return settings.language()
 
 
 def words(key: str, **facts: object) -> str:

@@ -21,6 +21,7 @@ from workbench.services import demo as story
 from workbench.services.context import open_workbench
 from workbench.services.demo import GIBLEED, Demo, Story
 from workbench.services.ports import check_free
+from workbench.services.provider import read_secret
 
 PORT = 8501
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="The app's port, on this machine only.")]
@@ -51,6 +52,8 @@ def demo(
     """Run the whole thread on simulated patients, then serve the app in which all of it can be seen."""
     told = _story(hospital, patients=patients, seed=seed, extraction=extraction, into=tables)
     settings = settings_of(home)
+    if settings.openid:
+        raise InvalidInput("cli.demo_has_its_people")
     if not no_serve:
         check_free(port)
     wb = open_workbench(settings, create=True, demo=True)
@@ -90,12 +93,17 @@ def serve(port: Port = PORT, home: Home = None) -> None:
     """Serve the app on this machine only."""
     settings = settings_of(home)
     check_free(port)
+    if settings.openid:
+        read_secret(settings.openid)
     open_workbench(settings).close()
     _serve(settings, port)
 
 
 def _serve(settings: Settings, port: int) -> None:
-    tell(words("serving", port=port))
+    if settings.openid:
+        tell(words("serving_at", address=settings.openid.public_url, port=port))
+    else:
+        tell(words("serving", port=port))
     sys.stdout.flush()
     # The app takes this process's place: a stop signal reaches it, and the command line never imports it.
     os.execv(sys.executable, [sys.executable, "-m", "workbench.ui", str(settings.home), str(port)])

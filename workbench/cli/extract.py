@@ -25,6 +25,7 @@ from workbench.cli.common import (
     words,
 )
 from workbench.extracts.risk_words import sentences
+from workbench.governance import proofs
 from workbench.governance.legal_bases import field_label
 from workbench.governance.votes import OPINIONS
 from workbench.kernel.text import say
@@ -64,6 +65,7 @@ def review(ref: Request, home: Home = None, as_name: As = None, as_json: Json = 
     with opened(home, as_name) as (wb, actor):
         view = requests.show_request(wb, actor, ref)
         told = risk.risk_of(wb, actor, view, language())
+        proved = proofs.told(requests.proved(wb, view), language())
     _told(view, as_json)
     if not as_json:
         for cohort in (view.cohort, *view.outcomes):
@@ -75,6 +77,8 @@ def review(ref: Request, home: Home = None, as_name: As = None, as_json: Json = 
             if name in basis:
                 tell(words("opinion", of=field_label(name, language()), text=basis[name]))
         _decided(view)
+        if proved:
+            tell(f"  {proved}")
         tell(words("decide_on", digest=view.document["protocol"]))
         rows = [
             (name, *(", ".join(part) for part in (c.requested, c.approved, c.delivered)))

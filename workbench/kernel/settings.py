@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from workbench.kernel.openid import OpenId, read_openid
 from workbench.kernel.text import Lang
 
 
@@ -15,6 +16,7 @@ class Settings:
     """Resolved places of one installation; every path is absolute.
 
     `keys` is a folder apart from `home` (0700); `store_url` is a SQLAlchemy URL; `mlruns` holds MLflow's database.
+    `openid` is the hospital's provider, where people sign in by one.
     """
 
     home: Path
@@ -22,6 +24,7 @@ class Settings:
     store_url: str
     mlruns: Path
     lang: Lang
+    openid: OpenId | None = None
 
     @property
     def releases(self) -> Path:
@@ -58,7 +61,8 @@ def load_settings(home: Path | None = None, environ: Mapping[str, str] | None = 
 
     Keys: `$WORKBENCH_KEYS`, else `<home>-keys`. Store: `$WORKBENCH_STORE`, else `app.sqlite` in the home.
     MLflow: `$WORKBENCH_MLRUNS`, else `./mlruns` if present, else `<home>/mlruns`.
-    Language: `$WORKBENCH_LANG` (`fr` or `en`), French by default.
+    Language: `$WORKBENCH_LANG` (`fr` or `en`), French by default. Sign-in: `$WORKBENCH_OIDC_*` and
+    `$WORKBENCH_PUBLIC_URL` (`workbench.kernel.openid`); raises `InvalidInput` where they are not whole.
     """
     env = os.environ if environ is None else environ
     named = home or (Path(env["WORKBENCH_HOME"]) if env.get("WORKBENCH_HOME") else None)
@@ -69,8 +73,15 @@ def load_settings(home: Path | None = None, environ: Mapping[str, str] | None = 
         keys=keys.absolute(),
         store_url=env.get("WORKBENCH_STORE") or f"sqlite:///{place / 'app.sqlite'}",
         mlruns=_mlruns(place, env),
-        lang="en" if env.get("WORKBENCH_LANG", "fr").lower().startswith("en") else "fr",
+        lang=language(env),
+        openid=read_openid(env),
     )
+
+
+def language(environ: Mapping[str, str] | None = None) -> Lang:
+    """Return the installation's language; it can be told even where other settings cannot be read."""
+    env = os.environ if environ is None else environ
+    return "en" if env.get("WORKBENCH_LANG", "fr").lower().startswith("en") else "fr"
 
 
 def _mlruns(home: Path, env: Mapping[str, str]) -> Path:

@@ -14,11 +14,13 @@ from sqlalchemy import Connection, select
 
 from workbench.governance.keys import Secret
 from workbench.kernel.errors import UserError
+from workbench.kernel.openid import OpenId
 from workbench.kernel.settings import Settings
 from workbench.repository import releases
 from workbench.services import erased_releases, holding, key_deeds
 from workbench.services.auditing import verdict_of
 from workbench.services.context import Workbench, open_workbench
+from workbench.services.provider import Provider, read_secret
 from workbench.store import documents, files, migrate, successors
 from workbench.store.tables import intents
 
@@ -57,6 +59,23 @@ def _machine(settings: Settings) -> Iterator[Finding]:
     place = next(folder for folder in (settings.home, *settings.home.parents) if folder.exists())
     free = shutil.disk_usage(place).free
     yield Finding("disk", free > ENOUGH_BYTES, {"free": f"{free / 1024**3:.1f}"})
+    if settings.openid:
+        yield from _sign_in(settings.openid)
+
+
+def _sign_in(openid: OpenId) -> Iterator[Finding]:
+    """Check the client's secret and the provider: it answers, names itself as it is named, and has keys to sign by."""
+    provider, address = Provider(openid), {"issuer": openid.issuer}
+    checks = {"signin_secret": lambda: read_secret(openid), "signin_provider": provider.discovery}
+    for code, check in {**checks, "signin_keys": provider.keys}.items():
+        try:
+            check()
+        except UserError as error:
+            yield Finding(code, False, {**address, "problem": str(error)})
+            if code == "signin_provider":
+                return
+        else:
+            yield Finding(code, True, {**address, "problem": ""})
 
 
 def _home(wb: Workbench) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 from workbench.extracts import risk_words
-from workbench.governance import log_periods
+from workbench.governance import log_periods, proofs
 from workbench.governance.legal_bases import field_label, legal_basis
 from workbench.kernel.html import Html, facts, heading, join, paragraph, table, tag, whole_digest
 from workbench.kernel.text import Lang, catalogue, say
@@ -90,6 +90,7 @@ def _extract(seen: Evidence, extract: Mapping[str, Any]) -> list[object]:
         (seen.t("why"), tag("q", request.get("why_not_aggregate", "–"))),
         (seen.t("decided_by"), seen.person(approval.get("reviewer", "–"))),
         (seen.t("reason_of_decision"), tag("q", approval.get("reason", "–"))),
+        *_proved(seen, body["approval"]),
         *_opinions(seen, approval),
         (seen.t("made_by"), f"{seen.person(extract['made_by'])}, {extract['made_at'][:19].replace('T', ' ')} UTC"),
         (seen.t("digest"), whole_digest(extract["digest"])),
@@ -112,6 +113,13 @@ def _extract(seen: Evidence, extract: Mapping[str, Any]) -> list[object]:
 
 def _risk(seen: Evidence, risk: Mapping[str, Any]) -> list[str]:
     return risk_words.sentences(risk, seen.lang, lambda name: seen.named("table", name))
+
+
+def _proved(seen: Evidence, approval: str) -> list[tuple[str, object]]:
+    """How who decided authenticated for it, where a provider vouched for them."""
+    made = [entry for entry in seen.entries if entry["after"] == approval and entry["outcome"] == "done"]
+    said = [proofs.told(entry["payload"] or {}, seen.lang) for entry in made if entry["verb"] == "request.decide"]
+    return [(seen.t("proved"), sentence) for sentence in said if sentence]
 
 
 def _opinions(seen: Evidence, approval: Mapping[str, Any]) -> list[tuple[str, object]]:

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from workbench.governance import lifecycle, policy
+from workbench.governance import lifecycle, policy, proofs
 from workbench.governance.actors import Actor
 from workbench.governance.airlock.content import Content
 from workbench.governance.airlock.differencing import Told, check_differencing
 from workbench.governance.airlock.verdicts import Check, Verdict, overall
-from workbench.kernel import clock
+from workbench.governance.proofs import Proof
 from workbench.kernel.digest import digest_bytes, digest_document, short
 from workbench.kernel.errors import Refused
 from workbench.kernel.schemas import validate
@@ -194,11 +194,15 @@ def preview(wb: Workbench, actor: Actor, ref: str) -> bytes:
         return kept_outputs.read_released(wb, view) if view.state == "released" else kept_outputs.read(wb, view)
 
 
-def decide(wb: Workbench, actor: Actor, ref: str, decision: Decision, *, file_digest: str, reason: str) -> OutputView:
+def decide(
+    wb: Workbench, actor: Actor, ref: str, decision: Decision, *, file_digest: str, reason: str,
+    proof: Proof | None = None,
+) -> OutputView:  # fmt: skip
     """Decide on an output as somebody other than who filed it, on exactly the file that was read.
 
-    The actor names the file's digest again, at the moment of deciding; the log keeps when. To release, the kept file
-    must be the one that was checked, and its numbers are compared once more with what was released since. Raises
+    The actor names the file's digest again, at the moment of deciding; the log keeps when, and by `proof` how the
+    actor authenticated for it (`governance.proofs.authentication`, whose errors are raised too). To release, the kept
+    file must be the one that was checked, and its numbers are compared once more with what was released since. Raises
     `Refused`: `governance.self_approval`, `governance.wrong_state`, `governance.reason_needed`, `airlock.other_file`,
     `airlock.meets_released`, `airlock.objected_since`, `services.extract_closed`; `Unavailable` (`airlock.damaged`).
     """
@@ -213,15 +217,16 @@ def decide(wb: Workbench, actor: Actor, ref: str, decision: Decision, *, file_di
             "decision": decision, "reason": reason,
         }  # fmt: skip
         validate(document, "release_decision")
+        proved = proofs.authentication(wb.settings.openid, actor, "output.decide", document, proof)
         if decision == "released":
-            _release(wb, actor, view, document)
+            _release(wb, actor, view, document, proved)
         else:
-            with wb.store.write(_event(actor, view, reason, decision)) as write:
+            with wb.store.write(_event(actor, view, reason, decision, proved)) as write:
                 _decided(write, view, document, state)
     return show_output(wb, actor, ref)
 
 
-def _release(wb: Workbench, actor: Actor, view: OutputView, document: dict[str, Any]) -> None:
+def _release(wb: Workbench, actor: Actor, view: OutputView, document: dict[str, Any], proved: dict[str, Any]) -> None:
     """Put the file where it is taken from, if it may leave; without the decision nobody can take it."""
     extract = extracts.show_extract(wb, actor, view.extract)
     if extract.state == "revoked":
@@ -238,7 +243,7 @@ def _release(wb: Workbench, actor: Actor, view: OutputView, document: dict[str, 
         raise Refused("airlock.meets_released", output=view.id, outputs=check.facts["outputs"])
     with (
         kept_outputs.released(wb, view, content),
-        wb.store.write(_event(actor, view, document["reason"], "released")) as write,
+        wb.store.write(_event(actor, view, document["reason"], "released", proved)) as write,
     ):
         now = {
             s.id for s in documents.states_of(write.connection, "output") if s.study == view.study and s.state in TOLD
@@ -249,8 +254,8 @@ def _release(wb: Workbench, actor: Actor, view: OutputView, document: dict[str, 
         _decided(write, view, document, "released")
 
 
-def _event(actor: Actor, view: OutputView, reason: str, decision: str) -> Any:
-    payload = {"decision": decision, "auth_time": clock.timestamp(), "file": view.file_digest}
+def _event(actor: Actor, view: OutputView, reason: str, decision: str, proved: dict[str, Any]) -> Any:
+    payload = {"decision": decision, **proved, "file": view.file_digest}
     facts: dict[str, Any] = {"study": view.study, "subject": view.id, "before": view.digest, "reason": reason}
     return event(actor, "output.decide", **facts, payload=payload)
 

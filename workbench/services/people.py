@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import delete, insert, select
 
@@ -56,10 +58,13 @@ def acting_as(wb: Workbench, name: str | None) -> Actor:
     raise Refused("store.unknown_user", user=user, known=_known(wb))
 
 
-def sign_in(wb: Workbench, name: str) -> Actor:
-    """Record that a person opened a session of the app and return the actor; raises `store.unknown_user`."""
+def sign_in(wb: Workbench, name: str, authentication: Mapping[str, Any] | None = None) -> Actor:
+    """Record that a person opened a session of the app and return the actor; raises `store.unknown_user`.
+
+    `authentication` is what the log keeps of it, where a provider vouched for the person.
+    """
     actor = actor_named(wb, name)
-    with wb.store.write(event(actor, "session.open", subject=actor.name)):
+    with wb.store.write(event(actor, "session.open", subject=actor.name, payload=dict(authentication or {}))):
         pass
     wb.seal()
     return actor

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, cast
 
-from workbench.governance import lifecycle, policy, protocols
+from workbench.governance import audit, lifecycle, policy, proofs, protocols
 from workbench.governance.actors import Actor
+from workbench.governance.proofs import Proof
 from workbench.governance.protocols import Columns
 from workbench.governance.votes import read_votes
-from workbench.kernel import clock
 from workbench.kernel.digest import digest_document, short
 from workbench.kernel.errors import InvalidInput, Refused
 from workbench.kernel.schemas import validate
@@ -131,11 +131,12 @@ def _file(wb: Workbench, actor: Actor, request_id: str, document: dict[str, Any]
 
 def decide(
     wb: Workbench, actor: Actor, ref: str, decision: Decision, *, protocol_digest: str, reason: str,
-    conditions: Sequence[str] = (), votes: Sequence[str] = (),
+    conditions: Sequence[str] = (), votes: Sequence[str] = (), proof: Proof | None = None,
 ) -> RequestView:  # fmt: skip
     """Decide on a request as somebody other than its author, on exactly the protocol that was read.
 
-    The actor names the protocol's digest again, at the moment of deciding; the log keeps when. `votes` are those of
+    The actor names the protocol's digest again, at the moment of deciding; the log keeps when, and by `proof` how the
+    actor authenticated for it (`governance.proofs.authentication`, whose errors are raised too). `votes` are those of
     committees (`governance.votes.read_vote`), `conditions` what the decision asks for; both stand in the approval.
     Raises `Refused`: `governance.self_approval`, `governance.wrong_state`, `governance.reason_needed`,
     `services.protocol_changed`, `services.study_not_open`; `InvalidInput`: `governance.vote_form`.
@@ -161,7 +162,8 @@ def decide(
         if votes:
             document["votes"] = read_votes(votes)
         validate(document, "approval")
-        _decide(wb, actor, view, document, state, _last_day(wb, view) if decision == "approved" else None)
+        proved = proofs.authentication(wb.settings.openid, actor, "request.decide", document, proof)
+        _decide(wb, actor, view, document, state, _last_day(wb, view) if decision == "approved" else None, proved)
     return show_request(wb, actor, ref)
 
 
@@ -188,15 +190,16 @@ def withdraw(wb: Workbench, actor: Actor, ref: str, reason: str = "") -> Request
 
 
 def _decide(
-    wb: Workbench, actor: Actor, view: RequestView, document: dict[str, Any], state: str, expires_on: str | None
-) -> None:
+    wb: Workbench, actor: Actor, view: RequestView, document: dict[str, Any], state: str, expires_on: str | None,
+    proved: dict[str, Any],
+) -> None:  # fmt: skip
     seen = State("request", view.id, view.digest, view.study, view.state, view.expires_on, view.changed_at)
     facts: dict[str, Any] = {
         "study": view.study,
         "subject": view.id,
         "before": view.digest,
         "reason": document["reason"],
-        "payload": {"decision": document["decision"], "auth_time": clock.timestamp(), "expires_on": expires_on},
+        "payload": {"decision": document["decision"], **proved, "expires_on": expires_on},
     }
     with wb.store.write(event(actor, "request.decide", **facts)) as write:
         documents.check_unchanged(write, seen, "request", view.id)
@@ -221,6 +224,15 @@ def show_request(wb: Workbench, actor: Actor, ref: str) -> RequestView:
         if ref in (view.id, view.digest):
             return view
     raise Refused("store.no_document", ref=ref)
+
+
+def proved(wb: Workbench, view: RequestView) -> dict[str, Any]:
+    """Return what the log keeps of the decision on a request (`governance.proofs.told`); nothing where none is."""
+    if view.approval is None:
+        return {}
+    with wb.store.read() as connection:
+        kept = audit.payloads_of(connection, ("request.decide",), view.approval.digest)
+    return kept[-1] if kept else {}
 
 
 def _view(wb: Workbench, state: State) -> RequestView:

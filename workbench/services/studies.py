@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.governance import lifecycle, policy, protocols
+from workbench.governance import lifecycle, policy, proofs, protocols
 from workbench.governance.actors import Actor
+from workbench.governance.proofs import Proof
 from workbench.kernel.digest import digest_document
 from workbench.kernel.errors import InvalidInput, Refused
 from workbench.repository import releases
@@ -95,8 +96,13 @@ def _check_release(wb: Workbench, digest: str) -> None:
         raise InvalidInput("services.unknown_release", release=digest[:12])
 
 
-def open_study(wb: Workbench, actor: Actor, study: str, *, protocol_digest: str, reason: str) -> StudyView:
-    """Open a draft study: the officer accepts exactly the protocol that was read, named by its digest."""
+def open_study(
+    wb: Workbench, actor: Actor, study: str, *, protocol_digest: str, reason: str, proof: Proof | None = None
+) -> StudyView:
+    """Open a draft study: the officer accepts exactly the protocol that was read, named by its digest.
+
+    `proof` says how the officer authenticated for it (`governance.proofs.authentication`, whose errors are raised).
+    """
     with acting(wb, actor, "study.open", study=study):
         view = show_study(wb, actor, study)
         if protocol_digest != view.digest:
@@ -107,7 +113,10 @@ def open_study(wb: Workbench, actor: Actor, study: str, *, protocol_digest: str,
             seen = documents.state(connection, "study", study)
         if seen is None or seen.digest != protocol_digest or seen.state != view.state:
             raise Refused("services.protocol_changed", study=study)
-        with wb.store.write(event(actor, "study.open", study=study, subject=study, reason=reason)) as write:
+        decided = {"study": study, "protocol": protocol_digest, "reason": reason}
+        proved = proofs.authentication(wb.settings.openid, actor, "study.open", decided, proof)
+        facts: dict[str, Any] = {"study": study, "subject": study, "reason": reason, "payload": proved}
+        with wb.store.write(event(actor, "study.open", **facts)) as write:
             documents.check_unchanged(write, seen, "study", study)
             write.event.before = write.event.after = view.digest
             ends_on = view.protocol.get("ends_on")

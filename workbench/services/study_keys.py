@@ -11,9 +11,10 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import Connection
 
-from workbench.governance import lifecycle
+from workbench.governance import lifecycle, proofs
 from workbench.governance.actors import Actor
 from workbench.governance.keys import Secret
+from workbench.governance.proofs import Proof
 from workbench.kernel import clock
 from workbench.kernel.digest import digest_document
 from workbench.kernel.errors import Refused, Unavailable
@@ -92,17 +93,20 @@ def _view(wb: Workbench, connection: Connection, study: str, which: Secret) -> K
     return KeyView(study, which, state, wb.keys.renewals(study), ids, digest_document(facts))
 
 
-def destroy_key(wb: Workbench, actor: Actor, study: str, which: Secret, *, digest: str, reason: str) -> KeyView:
+def destroy_key(
+    wb: Workbench, actor: Actor, study: str, which: Secret, *, digest: str, reason: str, proof: Proof | None = None
+) -> KeyView:
     """Destroy a study's secret for good; whatever was made under it closes, and the study can make nothing more.
 
     Without the pseudonym secret an opposition finds nobody any more in what was made, so the data secret goes with it.
     Raises `governance.reason_needed`, `services.key_changed` where `digest` is not the view's, `services.no_key` where
-    there is nothing to destroy.
+    there is nothing to destroy. `proof` says how the officer authenticated for it (`governance.proofs.authentication`,
+    whose errors are raised).
     """
     with acting(wb, actor, "key.destroy", study=study):
         view = _judged(wb, actor, study, which, digest, reason, "destroy")
         both: tuple[Secret, ...] = ("data", "pseudonym") if which == "pseudonym" else ("data",)
-        with wb.store.write(_decision(actor, "key.destroy", view, reason)) as write:
+        with wb.store.write(_decision(wb, actor, "key.destroy", view, reason, proof)) as write:
             _check_unchanged(wb, write, view)
             _close(write, study, "revoked")
             for each in both:
@@ -111,17 +115,19 @@ def destroy_key(wb: Workbench, actor: Actor, study: str, which: Secret, *, diges
     return show_key(wb, actor, study, which)
 
 
-def rotate_keys(wb: Workbench, actor: Actor, study: str, *, digest: str, reason: str) -> KeyView:
+def rotate_keys(
+    wb: Workbench, actor: Actor, study: str, *, digest: str, reason: str, proof: Proof | None = None
+) -> KeyView:
     """Renew both secrets of a study: extracts made before close and their data secret is destroyed; their requests are
     approved again, to be made anew under other pseudonyms. The former pseudonym secret stays until retention ends.
 
-    `digest` is that of the data secret's view: it is what is destroyed. Raises as `destroy_key`, and what
-    `KeyRing.study_secrets` raises where one is missing, damaged or destroyed.
+    `digest` is that of the data secret's view: it is what is destroyed. Proved and refused as `destroy_key`,
+    and raises what `KeyRing.study_secrets` raises where one is missing, damaged or destroyed.
     """
     with acting(wb, actor, "key.rotate", study=study):
         view = _judged(wb, actor, study, "data", digest, reason, "renew")
         wb.keys.study_secrets(study)
-        with wb.store.write(_decision(actor, "key.rotate", view, reason)) as write:
+        with wb.store.write(_decision(wb, actor, "key.rotate", view, reason, proof)) as write:
             _check_unchanged(wb, write, view)
             for state in documents.states_of(write.connection, "request"):
                 if state.study == study and state.state == "run" and _is_open(write, state):
@@ -166,9 +172,11 @@ def _judged(
     return view
 
 
-def _decision(actor: Actor, verb: str, view: KeyView, reason: str) -> Any:
+def _decision(wb: Workbench, actor: Actor, verb: str, view: KeyView, reason: str, proof: Proof | None) -> Any:
+    decided = {"secret": view.secret, "digest": view.digest, "reason": reason}
+    proved = proofs.authentication(wb.settings.openid, actor, verb, decided, proof)
     facts = {"study": view.study, "subject": view.study, "before": view.digest, "reason": reason, "outcome": "intent"}
-    payload = {"secret": view.secret, "closes": list(view.closes), "auth_time": clock.timestamp()}
+    payload = {"secret": view.secret, "closes": list(view.closes), **proved}
     return event(actor, verb, **facts, payload=payload)
 
 

@@ -6,17 +6,16 @@ import sys
 from pathlib import Path
 
 from workbench.kernel.errors import UserError
-from workbench.kernel.settings import load_settings
+from workbench.kernel.settings import language, load_settings
 from workbench.ui.server import serve
 
 
 def main(home: str, port: str) -> int:
     """Serve a home's app on a port of this machine until it is interrupted; 1 where the answer is no."""
-    settings = load_settings(Path(home))
     try:
-        serve(settings, int(port))
+        serve(load_settings(Path(home)), int(port))
     except UserError as error:
-        sys.stderr.write(f"{error.text(settings.lang)}\n")
+        sys.stderr.write(f"{error.text(language())}\n")
         return 1
     except KeyboardInterrupt:
         return 0

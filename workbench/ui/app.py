@@ -15,7 +15,7 @@ from streamlit.web import bootstrap
 
 from workbench.kernel.errors import UserError
 from workbench.services.context import Workbench
-from workbench.ui import downloads, signin, state
+from workbench.ui import downloads, hospital, signin, state
 from workbench.ui.gate import Gate
 from workbench.ui.parts.errors import panel, unexpected
 
@@ -57,7 +57,9 @@ OPTIONS: dict[str, Any] = {
 
 def create_app(workbench: Workbench, port: int) -> st.App:
     """Return the app of an open workbench; `port` is where it will be served, for its own origin and cookie."""
-    bootstrap.load_config_options({**OPTIONS, "server.port": port, "browser.serverPort": port})
+    openid = workbench.settings.openid
+    reached = {"browser.serverAddress": openid.host} if openid else {}
+    bootstrap.load_config_options({**OPTIONS, "server.port": port, "browser.serverPort": port, **reached})
     state.start(state.Serving(workbench, port))
     return st.App(
         HERE / "main.py",
@@ -65,7 +67,11 @@ def create_app(workbench: Workbench, port: int) -> st.App:
             Mount("/workbench/assets", StaticFiles(directory=HERE / "assets")),
             Route("/connexion", signin.page, methods=["GET"]),
             Route("/connexion", signin.enter, methods=["POST"]),
+            Route("/connexion/depart", hospital.depart, methods=["GET"]),
+            Route("/connexion/retour", hospital.come_back, methods=["GET"]),
+            Route("/connexion/preuve", hospital.prove, methods=["GET"]),
             Route("/download/{name}", downloads.download, methods=["GET"]),
+            Route("/download/lettre/{id}", downloads.letter, methods=["GET"]),
             Route("/download/sortie/{id}", downloads.output, methods=["GET"]),
         ],
         middleware=[Middleware(Gate)],

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping
+from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 
 from workbench.governance.actors import Actor
 from workbench.kernel.errors import UserError
-from workbench.kernel.text import Lang
-from workbench.services import auditing, evidence, outputs, register
+from workbench.kernel.text import Lang, say
+from workbench.services import auditing, evidence, findings, outputs, register
 from workbench.services.context import Workbench
-from workbench.ui import session, signin, state
+from workbench.ui import session, state
+from workbench.ui.answers import error_page, reader_language, refusal
 
 
 def _head(wb: Workbench, actor: Actor, _: str) -> bytes:
@@ -65,7 +67,7 @@ async def download(request: Request) -> Response:
     name = request.path_params["name"]
     found = FILES.get(name)
     if found is None:
-        return PlainTextResponse("Not found.", status_code=404)
+        return refusal("no_such_file", _lang(request), 404)
     kind, make = found
     about = request.query_params.get("id", "")
     return await _answer(request, kind, lambda wb, actor: (name, make(wb, actor, about)))
@@ -77,15 +79,36 @@ async def output(request: Request) -> Response:
     return await _answer(request, "application/octet-stream", lambda wb, actor: outputs.download(wb, actor, ref))
 
 
+async def letter(request: Request) -> Response:
+    """Answer with the letter of an accepted finding, for the clinician: a page to print, which names the person."""
+    ref, lang = request.path_params["id"], _lang(request)
+
+    def make(wb: Workbench, actor: Actor) -> tuple[str, bytes]:
+        found = findings.deliver(wb, actor, ref)
+        said = f"<pre>{escape(found.text)}</pre>"
+        lines = ((say("ui.finding_letter_person", lang), str(found.person)), (say("ui.study", lang), found.study))
+        body = "".join(f"<p>{escape(name)} : <strong>{escape(value)}</strong></p>" for name, value in lines)
+        title = escape(say("ui.finding_letter_title", lang, finding=found.finding))
+        head = f'<meta charset="utf-8"><title>{title}</title>'
+        page = f'<!DOCTYPE html><html lang="{lang}"><head>{head}</head><body><h1>{title}</h1>{body}{said}</body></html>'
+        return f"{found.finding}.html", page.encode()
+
+    return await _answer(request, "text/html; charset=utf-8", make)
+
+
 async def _answer(request: Request, kind: str, make: Callable[[Workbench, Actor], tuple[str, bytes]]) -> Response:
     actor = session.current_actor(request.cookies)
     if actor is None:
-        return PlainTextResponse("Not found.", status_code=404)
+        return refusal("sign_in_first", _lang(request), 401)
     if request.headers.get("sec-fetch-site") not in {None, "same-origin", "none"}:
-        return PlainTextResponse("Refused.", status_code=403)
+        return refusal("not_from_here", _lang(request))
     try:
         name, content = await run_in_threadpool(make, state.workbench(), actor)
     except UserError as error:
-        return signin.error_page(error, state.language_of(request.query_params.get("lang")))
+        return error_page(error, _lang(request), 403)
     headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}", "Cache-Control": "no-store"}
     return Response(content, media_type=kind, headers=headers)
+
+
+def _lang(request: Request) -> Lang:
+    return reader_language(request.query_params.get("lang"), request.headers)

@@ -17,7 +17,7 @@ from workbench.ui.parts.markup import link, paragraph, show
 from workbench.ui.parts.words import role_name
 from workbench.ui.session import current_actor
 from workbench.ui.state import href, t, workbench
-from workbench.ui.views import cohorts, data, home, log, models, oppositions, outputs, requests, review
+from workbench.ui.views import cohorts, data, findings, home, log, models, oppositions, outputs, requests, review
 
 VIEWS: dict[str, Callable[[Actor], None]] = {
     "home": home.draw,
@@ -28,6 +28,7 @@ VIEWS: dict[str, Callable[[Actor], None]] = {
     "oppositions": oppositions.draw,
     "models": models.draw,
     "outputs": outputs.draw,
+    "findings": findings.draw,
     "log": log.draw,
 }
 

@@ -30,6 +30,7 @@ PAGES = (
     PageInfo("oppositions", "oppositions", "optout.read"),
     PageInfo("models", "modeles", "model.read"),
     PageInfo("outputs", "sorties", "output.read"),
+    PageInfo("findings", "decouvertes", "finding.read"),
     PageInfo("log", "journal", "audit.read"),
 )
 PATHS = frozenset(f"/{page.path}" for page in PAGES)

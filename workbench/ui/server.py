@@ -1,4 +1,4 @@
-"""Serving the app on this machine only."""
+"""Serving the app on the loopback address."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import socket
 
 from workbench.kernel.errors import Unavailable
 from workbench.kernel.settings import Settings
+from workbench.services.provider import read_secret
 
 HOST = "127.0.0.1"
-"""Loopback, always: a proxy with its own sign-in stands before anything wider."""
+"""Loopback, always: what is wider is a proxy's, which ends TLS; what it says of who calls is not believed."""
 
 
 def serve(settings: Settings, port: int) -> None:
     """Serve the home's app on the loopback address until it is interrupted; opens no browser, prints nothing.
 
-    Raises `Unavailable`: `services.port_taken` before anything is started, and what opening the home raises.
+    Raises `Unavailable`: `services.port_taken` and `signin.secret_file` before anything is started, and what opening
+    the home raises.
     """
+    if settings.openid:
+        read_secret(settings.openid)
     listening = _listen(port)
     try:
         _serve(settings, listening)
@@ -46,7 +50,7 @@ def _serve(settings: Settings, listening: socket.socket) -> None:
         app = create_app(workbench, listening.getsockname()[1])
         config = uvicorn.Config(
             app, host=HOST, port=listening.getsockname()[1], log_level="warning", access_log=False, lifespan="on",
-            server_header=False, timeout_graceful_shutdown=2,
+            server_header=False, timeout_graceful_shutdown=2, proxy_headers=False,
         )  # fmt: skip
         uvicorn.Server(config).run(sockets=[listening])
     finally:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import streamlit as st
 
 from workbench.governance.actors import Actor
+from workbench.governance.proofs import Proof
 from workbench.kernel.errors import UserError
 from workbench.services import people
 from workbench.ui.state import serving
@@ -20,22 +22,67 @@ from workbench.ui.state import serving
 IDLE_SECONDS = 8 * 3600
 """A session ends after a working day without a page."""
 
-_open: dict[str, tuple[str, float]] = {}
+
+@dataclass(frozen=True)
+class Act:
+    """A decision that waits until who decides has authenticated again: `about` is its digest, `then` the page to go on
+    to, `run` what records it."""
+
+    actor: Actor
+    about: str
+    then: str
+    run: Callable[[Proof], object]
+
+
+@dataclass
+class Session:
+    """One person's open session; `ends` and `idle` are moments of the monotonic clock, `subject` is the provider's own
+    name for the person (empty where none vouched)."""
+
+    name: str
+    subject: str
+    ends: float
+    idle: float
+    act: Act | None = None
+
+
+_open: dict[str, Session] = {}
 _lock = threading.Lock()
 
 
 def cookie_name() -> str:
-    """Return the cookie's name: cookies do not keep ports of one address apart, so the name does."""
-    return f"workbench_session_{serving().port}"
+    """Return the cookie's name: cookies do not keep ports of one address apart, so the name does.
+
+    By https it takes the prefix that browsers give to secure cookies of this very host only.
+    """
+    return own_cookie("session")
+
+
+def own_cookie(what: str) -> str:
+    """Return the name of one of this app's cookies."""
+    openid = serving().workbench.settings.openid
+    return f"{'__Host-' if openid and openid.secure else ''}workbench_{what}_{serving().port}"
 
 
 def open_session(name: str) -> str:
     """Sign a person in, with an entry in the audit log, and return the new token."""
     people.sign_in(serving().workbench, name)
+    return keep(name)
+
+
+def keep(name: str, subject: str = "", seconds: float = float("inf")) -> str:
+    """Open a session of a person whose signing in is in the log, for so many seconds at most; return the new token."""
     token = secrets.token_urlsafe(32)
+    now = time.monotonic()
     with _lock:
-        _open[token] = (name, time.monotonic() + IDLE_SECONDS)
+        for old in [each for each, session in _open.items() if _is_over(session, now)]:
+            del _open[old]
+        _open[token] = Session(name, subject, now + seconds, now + IDLE_SECONDS)
     return token
+
+
+def _is_over(session: Session, now: float) -> bool:
+    return now > min(session.ends, session.idle)
 
 
 def close_session(token: str | None) -> None:
@@ -44,16 +91,22 @@ def close_session(token: str | None) -> None:
         _open.pop(token or "", None)
 
 
-def person_of(token: str | None) -> str | None:
-    """Return the name behind a token, or None where the session ended; using it keeps it open."""
+def session_of(token: str | None) -> Session | None:
+    """Return the session behind a token, or None where it ended; using it keeps it open."""
     now = time.monotonic()
     with _lock:
-        name, ends = _open.get(token or "", ("", 0.0))
-        if not token or ends < now:
+        session = _open.get(token or "")
+        if session is None or _is_over(session, now):
             _open.pop(token or "", None)
             return None
-        _open[token] = (name, now + IDLE_SECONDS)
-        return name
+        session.idle = now + IDLE_SECONDS
+        return session
+
+
+def person_of(token: str | None) -> str | None:
+    """Return the name behind a token, or None where the session ended; using it keeps it open."""
+    session = session_of(token)
+    return session.name if session else None
 
 
 def current_actor(cookies: Mapping[str, str] | None = None) -> Actor | None:
@@ -62,10 +115,22 @@ def current_actor(cookies: Mapping[str, str] | None = None) -> Actor | None:
     Routes give their request's cookies; a page gives nothing and its own connection's are read.
     """
     given = st.context.cookies if cookies is None else cookies
-    name = person_of(given.get(cookie_name()))
+    return actor_of(given.get(cookie_name()))
+
+
+def actor_of(token: str | None) -> Actor | None:
+    """Return who acts in the session behind a token, or None."""
+    name = person_of(token)
     if name is None:
         return None
     try:
         return people.actor_named(serving().workbench, name)
     except UserError:
         return None
+
+
+def hold(act: Act) -> None:
+    """Let a decision of the page being drawn wait in its session until it is proved; it replaces the one before."""
+    session = session_of(st.context.cookies.get(cookie_name()))
+    if session is not None:
+        session.act = act

@@ -1,19 +1,22 @@
-"""Signing in: in a demonstration home a page with its people, elsewhere the operating system's user."""
+"""Signing in: by the hospital's provider where one is set, in a demonstration home by a page with its people,
+elsewhere as the operating system's user."""
 
 from __future__ import annotations
 
 from html import escape
 from urllib.parse import parse_qs, urlencode
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from workbench.governance.actors import Role
-from workbench.kernel.errors import UserError
 from workbench.kernel.text import Lang, say
 from workbench.services import people
 from workbench.services.people import Person
-from workbench.ui import session, state
+from workbench.ui import hospital, session, state
+from workbench.ui.answers import reader_language, refusal
+from workbench.ui.cookies import drop_cookie, from_own_page, safe_path, set_cookie, with_language
 from workbench.ui.page import plain_page
 
 
@@ -32,9 +35,11 @@ def demo_people() -> list[Person]:
 def page(request: Request) -> Response:
     """Answer with the sign-in page."""
     lang = state.language_of(request.query_params.get("lang"))
+    after = safe_path(request.query_params.get("next"))
+    if state.workbench().settings.openid is not None:
+        return hospital.page(lang, after, session.current_actor(request.cookies))
     if not state.workbench().demo:
         return RedirectResponse("/", status_code=303)
-    after = safe_path(request.query_params.get("next"))
     other: Lang = "en" if lang == "fr" else "fr"
     switch = f"/connexion?{urlencode({'lang': other, 'next': with_language(after, other)})}"
     cards = "".join(_card(person, lang, after) for person in demo_people())
@@ -43,7 +48,7 @@ def page(request: Request) -> Response:
         f"{_say('language_other', lang)}</a></p>"
         f"<h1>{_say('app_name', lang)}</h1><p>{_say('signin_intro', lang)}</p>"
         f'<p class="wb-note">{_say("signin_demo", lang)}</p>'
-        f'<div class="wb-people">{cards}</div>{_way_out(request, lang)}'
+        f'<div class="wb-people">{cards}</div>{hospital.way_out(session.current_actor(request.cookies), lang)}'
     )
     return HTMLResponse(plain_page(say("ui.signin_title", lang), body, lang), headers={"Cache-Control": "no-store"})
 
@@ -59,79 +64,28 @@ def _card(person: Person, lang: Lang, after: str) -> str:
     )
 
 
-def _way_out(request: Request, lang: Lang) -> str:
-    now = session.current_actor(request.cookies)
-    if now is None:
-        return ""
-    said = escape(say("ui.signin_now", lang, name=now.display))
-    return (
-        f'<form class="wb-leave" method="post" action="/connexion?{urlencode({"lang": lang})}"><p>{said} '
-        f'<button type="submit" name="leave" value="1">{_say("signin_leave", lang)}</button></p></form>'
-    )
-
-
 async def enter(request: Request) -> Response:
-    """Sign a person of the demonstration in, in place of whoever was, and go on to the page that was asked for."""
-    if not state.workbench().demo or not from_own_page(request):
-        return PlainTextResponse("Refused.", status_code=403)
-    form = {name: values[-1] for name, values in parse_qs((await request.body()).decode("utf-8")).items()}
+    """Sign a person of the demonstration in, in place of whoever was, and go on to the page that was asked for; or sign
+    whoever is signed in out."""
+    wb, lang = state.workbench(), reader_language(request.query_params.get("lang"), request.headers)
+    if not (wb.demo or wb.settings.openid) or not from_own_page(request):
+        return refusal("not_from_here", lang)
+    form = {name: values[-1] for name, values in parse_qs((await request.body()).decode("utf-8", "replace")).items()}
     if form.get("leave"):
-        return _leave(request)
-    if form.get("person") not in {person.name for person in demo_people()}:
-        return PlainTextResponse("Refused.", status_code=403)
+        return await run_in_threadpool(hospital.leave if wb.settings.openid else _leave, request, lang)
+    if wb.settings.openid or form.get("person") not in {person.name for person in demo_people()}:
+        return refusal("not_from_here", lang)
     session.close_session(request.cookies.get(session.cookie_name()))
     answer = RedirectResponse(safe_path(form.get("next")), status_code=303)
-    set_cookie(answer, session.open_session(form["person"]))
+    set_cookie(answer, session.cookie_name(), session.open_session(form["person"]))
     return answer
 
 
-def _leave(request: Request) -> Response:
+def _leave(request: Request, lang: Lang) -> Response:
     session.close_session(request.cookies.get(session.cookie_name()))
-    lang = state.language_of(request.query_params.get("lang"))
     answer = RedirectResponse(f"/connexion?{urlencode({'lang': lang})}", status_code=303)
-    answer.delete_cookie(session.cookie_name(), path="/", httponly=True, samesite="strict")
+    drop_cookie(answer, session.cookie_name())
     return answer
-
-
-def from_own_page(request: Request) -> bool:
-    """Answer whether a form was sent from this app's own page (browsers say so; a form elsewhere cannot pretend)."""
-    site = request.headers.get("sec-fetch-site")
-    if site is not None:
-        return site in {"same-origin", "none"}
-    origin = request.headers.get("origin")
-    return origin is None or origin == f"http://{request.headers.get('host')}"
-
-
-def set_cookie(answer: Response, token: str) -> None:
-    """Give the browser its token: for this site only, unreadable for scripts, gone with the browser."""
-    answer.set_cookie(session.cookie_name(), token, httponly=True, samesite="strict", path="/")
-
-
-def safe_path(path: str | None) -> str:
-    """Return a path of this app: anything that could lead elsewhere becomes the first page."""
-    if path and path.startswith("/") and not path.startswith(("//", "/\\", "/connexion")) and path.isprintable():
-        return path
-    return "/"
-
-
-def with_language(path: str, lang: Lang) -> str:
-    """Return a path with its language parameter set."""
-    place, _, query = path.partition("?")
-    named = {name: values[-1] for name, values in parse_qs(query).items()}
-    return f"{place}?{urlencode({**named, 'lang': lang})}"
-
-
-def error_page(error: UserError, lang: Lang) -> Response:
-    """Answer with an error's four parts as a page."""
-    text = error.text(lang)
-    said = "".join(f"<p>{escape(part)}</p>" for part in (text.not_done, text.do))
-    body = f"<h1>{escape(text.what)}</h1>{said}<p><code>{escape(text.reference)}</code></p>"
-    return HTMLResponse(plain_page(text.what, body, lang), status_code=403)
-
-
-def refusal(key: str, lang: Lang) -> Response:
-    """Answer that somebody may not come in; `key` names the error in the `ui` words."""
-    return error_page(UserError(f"ui.{key}"), lang)
 
 
 def _say(key: str, lang: Lang) -> str:

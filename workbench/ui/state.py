@@ -12,6 +12,7 @@ import streamlit as st
 from workbench.kernel.text import Lang, say
 from workbench.services.context import Workbench
 from workbench.services.counting import LiveCounter
+from workbench.services.provider import Provider
 
 T = TypeVar("T")
 
@@ -27,11 +28,13 @@ class Serving:
 class _Held:
     now: Serving | None = None
     counter: LiveCounter | None = None
+    provider: Provider | None = None
 
 
 def start(serving: Serving) -> None:
     """Say what this process serves; one process serves one workbench."""
-    _Held.now = serving
+    openid = serving.workbench.settings.openid
+    _Held.now, _Held.provider = serving, Provider(openid) if openid else None
 
 
 def serving() -> Serving:
@@ -44,6 +47,13 @@ def serving() -> Serving:
 def workbench() -> Workbench:
     """Return the open workbench."""
     return serving().workbench
+
+
+def provider() -> Provider:
+    """Return the hospital's provider, where people sign in by one."""
+    if _Held.provider is None:
+        raise RuntimeError("The app was asked for a provider that its settings do not name.")
+    return _Held.provider
 
 
 def counter() -> LiveCounter:

@@ -49,3 +49,12 @@ if (document.documentElement.lang === "fr") {
     requestAnimationFrame(() => { waiting = false; mend(document.body); });
   }).observe(document.documentElement, { childList: true, subtree: true, characterData: true });
 }
+
+// A decision that has to be proved: its link is followed at once, and stays for who comes back by the browser's button.
+let leaving = false;
+new MutationObserver(() => {
+  const way = leaving ? null : document.querySelector("a.wb-go");
+  if (way?.pathname !== "/connexion/preuve" || way.origin !== location.origin) return;
+  leaving = true;
+  location.assign(way.href);
+}).observe(document.documentElement, { childList: true, subtree: true });

@@ -6,12 +6,14 @@ import streamlit as st
 
 from workbench.governance.actors import Actor
 from workbench.governance.policy import can_review
+from workbench.governance.proofs import Proof
 from workbench.kernel.errors import Refused, UserError
 from workbench.services import outputs
 from workbench.services.outputs import Decision, OutputView
 from workbench.ui.parts.errors import panel
 from workbench.ui.parts.markup import heading, join, paragraph, show, tag
-from workbench.ui.state import parameters, t, workbench
+from workbench.ui.parts.proving import carry_out
+from workbench.ui.state import href, parameters, t, workbench
 
 DIGITS = 8
 WAITING: tuple[Decision, ...] = ("released", "sent_back", "refused")
@@ -60,11 +62,12 @@ def _send(actor: Actor, view: OutputView, chosen: Decision | None, digits: str, 
     if digits.strip().lower() != view.file_digest[:DIGITS]:
         panel(UserError("ui.digits_differ", count=DIGITS))
         return
-    try:
-        outputs.decide(workbench(), actor, view.id, chosen, file_digest=view.file_digest, reason=reason)
-    except UserError as error:
-        panel(error)
-        return
-    st.toast(t("decide_done"))
-    st.query_params.from_dict(parameters(id=view.id))
-    st.rerun()
+    digest = view.file_digest
+
+    def decide(proof: Proof | None) -> None:
+        outputs.decide(workbench(), actor, view.id, chosen, file_digest=digest, reason=reason, proof=proof)
+
+    if carry_out(actor, decide, href("sorties", id=view.id)):
+        st.toast(t("decide_done"))
+        st.query_params.from_dict(parameters(id=view.id))
+        st.rerun()

@@ -37,7 +37,9 @@ def sidebar(actor: Actor, pages: Sequence[tuple[PageInfo, st.Page]]) -> None:
             st.page_link(page, label=t(f"{info.key}_nav"), query_params=parameters(), width="stretch")
         _choose_study(actor)
         who = [tag("strong", actor.display), tag("span", role_name(actor.role.value))]
-        if workbench().demo:
+        if workbench().settings.openid:
+            who.append(link(t("signin_leave"), f"/connexion?{urlencode({'lang': lang()})}"))
+        elif workbench().demo:
             who.append(link(t("change_person"), f"/connexion?{urlencode({'lang': lang()})}"))
         show(tag("div", join(who), "wb-who"))
 

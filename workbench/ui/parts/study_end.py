@@ -8,14 +8,16 @@ import streamlit as st
 
 from workbench.governance.actors import Actor
 from workbench.governance.policy import can
+from workbench.governance.proofs import Proof
 from workbench.kernel.errors import UserError
 from workbench.services import studies, study_keys
 from workbench.services.studies import StudyView
 from workbench.services.study_keys import KeyView
 from workbench.ui.parts.errors import panel
 from workbench.ui.parts.markup import badge, bullets, heading, join, paragraph, show, table, tag
+from workbench.ui.parts.proving import carry_out
 from workbench.ui.parts.words import day, number, state_name
-from workbench.ui.state import t, workbench
+from workbench.ui.state import href, t, workbench
 
 DIGITS = 8
 _TONES = {"whole": "good", "missing": "bad", "damaged": "bad", "destroyed": "bad"}
@@ -38,7 +40,7 @@ def close(actor: Actor, view: StudyView) -> None:
         show(paragraph(t("close_text", days=number(view.protocol["retention_days"]))))
         reason = st.text_area(t("decide_reason"), height=68, key=f"close_reason_{view.id}")
         if st.form_submit_button(t("close_send")):
-            _do(lambda: studies.close_study(workbench(), actor, view.id, reason), t("close_done"))
+            _do(actor, lambda _: studies.close_study(workbench(), actor, view.id, reason), t("close_done"))
 
 
 def abandon(actor: Actor, view: StudyView) -> None:
@@ -48,7 +50,7 @@ def abandon(actor: Actor, view: StudyView) -> None:
     with st.popover(t("abandon"), type="tertiary"), st.form(f"abandon_{view.id}", border=False):
         reason = st.text_area(t("decide_reason"), height=68, key=f"abandon_reason_{view.id}")
         if st.form_submit_button(t("abandon_send")):
-            _do(lambda: studies.abandon_study(workbench(), actor, view.id, reason), t("key_done"))
+            _do(actor, lambda _: studies.abandon_study(workbench(), actor, view.id, reason), t("key_done"))
 
 
 def keys(actor: Actor, view: StudyView) -> None:
@@ -76,18 +78,24 @@ def keys(actor: Actor, view: StudyView) -> None:
 
 
 def _act(actor: Actor, view: StudyView, data: KeyView, pseudonym: KeyView) -> None:
-    acts: dict[str, tuple[KeyView, Callable[[str, str], object]]] = {}
-    wb = workbench()
+    acts: dict[str, tuple[KeyView, Callable[[str, str, Proof | None], object]]] = {}
+    wb, id_ = workbench(), view.id
     if data.state == "whole" and view.state == "open":
         acts["rotate"] = (
-            data, lambda named, why: study_keys.rotate_keys(wb, actor, view.id, digest=named, reason=why)
+            data, lambda named, why, proof: study_keys.rotate_keys(
+                wb, actor, id_, digest=named, reason=why, proof=proof
+            ),
         )  # fmt: skip
     if data.state not in {"none", "destroyed"}:
         acts["destroy_data"] = (
-            data, lambda named, why: study_keys.destroy_key(wb, actor, view.id, "data", digest=named, reason=why)
+            data, lambda named, why, proof: study_keys.destroy_key(
+                wb, actor, id_, "data", digest=named, reason=why, proof=proof
+            ),
         )  # fmt: skip
     acts["destroy_pseudonym"] = (
-        pseudonym, lambda named, why: study_keys.destroy_key(wb, actor, view.id, "pseudonym", digest=named, reason=why)
+        pseudonym, lambda named, why, proof: study_keys.destroy_key(
+            wb, actor, id_, "pseudonym", digest=named, reason=why, proof=proof
+        ),
     )  # fmt: skip
     act = st.radio(
         t("key_act"), list(acts), index=None, format_func=lambda name: t(f"key_{name}"), key=f"key_act_{view.id}"
@@ -103,14 +111,10 @@ def _act(actor: Actor, view: StudyView, data: KeyView, pseudonym: KeyView) -> No
             if digits.strip().lower() != meant.digest[:DIGITS]:
                 panel(UserError("ui.key_digits_differ", count=DIGITS))
                 return
-            _do(lambda: do(meant.digest, reason), t("key_done"))
+            _do(actor, lambda proof: do(meant.digest, reason, proof), t("key_done"), href("examen", id=view.id))
 
 
-def _do(act: Callable[[], object], said: str) -> None:
-    try:
-        act()
-    except UserError as error:
-        panel(error)
-        return
-    st.toast(said)
-    st.rerun()
+def _do(actor: Actor, act: Callable[[Proof | None], object], said: str, then: str = "/") -> None:
+    if carry_out(actor, act, then):
+        st.toast(said)
+        st.rerun()

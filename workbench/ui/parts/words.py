@@ -21,6 +21,7 @@ MONTHS: dict[Lang, tuple[str, ...]] = {
 }  # fmt: skip
 TONES = {
     "open": "good", "approved": "good", "run": "good", "done": "good", "released": "good", "to_review": "wait",
+    "reported": "wait", "accepted": "good", "delivered": "good",
     "draft": "wait", "filed": "wait", "checked": "wait", "sent_back": "wait", "queued": "wait", "running": "wait",
     "refused": "bad", "revoked": "bad", "failed": "bad", "denied": "bad", "aborted": "bad",
     "recalled": "bad",

@@ -10,7 +10,7 @@ from workbench.governance.actors import Actor, Role
 from workbench.governance.disclosure import shown as as_shown
 from workbench.governance.legal_bases import legal_basis
 from workbench.governance.policy import can
-from workbench.services import extracts, jobs, learning, outputs, releases, requests
+from workbench.services import extracts, findings, jobs, learning, outputs, releases, requests
 from workbench.services.releases import ReleaseView
 from workbench.services.studies import StudyView
 from workbench.ui.parts import release as parts
@@ -54,6 +54,7 @@ def _waiting(actor: Actor, mine: list[StudyView]) -> Html:
         Role.RESEARCHER: _for_researcher,
         Role.DATA_SCIENTIST: _for_scientist,
         Role.ETHICS_OFFICER: _for_officer,
+        Role.DATA_STEWARD: lambda actor, _mine: _findings(actor, "accepted"),
     }.get(actor.role, lambda _actor, _mine: [])(actor, mine)
     return bullets(lines) if lines else paragraph(t("home_nothing_waits"), "wb-quiet")
 
@@ -101,6 +102,15 @@ def _outputs(actor: Actor, mine: list[StudyView]) -> list[Html]:
     ]
 
 
+def _findings(actor: Actor, state: str) -> list[Html]:
+    """What waits of significant findings: one to decide on, or a letter to hand over."""
+    return [
+        link(t(f"home_finding_{state}", finding=view.id, who=person(view.reporter)), href("decouvertes", id=view.id))
+        for view in findings.list_findings(workbench(), actor)
+        if view.state == state
+    ]
+
+
 def _for_officer(actor: Actor, mine: list[StudyView]) -> list[Html]:
     wanted = {study.id for study in mine}
     lines = [
@@ -111,6 +121,7 @@ def _for_officer(actor: Actor, mine: list[StudyView]) -> list[Html]:
     return (
         lines
         + _outputs(actor, mine)
+        + _findings(actor, "reported")
         + [
             link(
                 t("home_review_request", request=request.id, who=person(request.requester)),

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from workbench.governance import proofs
 from workbench.governance.actors import Actor
 from workbench.governance.legal_bases import field_label, legal_basis
 from workbench.governance.policy import can_review
+from workbench.governance.proofs import Proof
 from workbench.kernel.errors import Refused, UserError
 from workbench.services import requests, risk, studies
 from workbench.services.requests import Decision, RequestView
@@ -29,11 +31,12 @@ from workbench.ui.parts.markup import (
     tag,
     whole_digest,
 )
+from workbench.ui.parts.proving import carry_out
 from workbench.ui.parts.risk import draw_risk
 from workbench.ui.parts.shell import my_studies
 from workbench.ui.parts.sides import columns_asked, opinions, request_facts, steps
 from workbench.ui.parts.words import day, moment, named, number, period, person, role_name, state_badge
-from workbench.ui.state import lang, parameters, t, workbench
+from workbench.ui.state import href, lang, parameters, t, workbench
 
 DIGITS = 8
 DECISIONS: tuple[Decision, ...] = ("approved", "sent_back", "refused")
@@ -119,6 +122,8 @@ def _request(actor: Actor, view: RequestView) -> None:
             when=moment(view.approval.made_at),
         )
         show(heading(t("decision")), paragraph(said), paragraph(tag("q", body["reason"])), bullets(body["conditions"]))
+        proved = proofs.told(requests.proved(workbench(), view), lang())
+        show(paragraph(proved, "wb-quiet") if proved else "")
     if view.state == "checked":
         _decide_request(actor, view)
 
@@ -147,21 +152,23 @@ def _decide_request(actor: Actor, view: RequestView) -> None:
         if st.form_submit_button(t("decide_send"), type="primary"):
             made, voted = _lines(conditions), _lines(votes)
 
-            def decide(digest: str) -> None:
+            def decide(digest: str, proof: Proof | None) -> None:
                 answer = decision or "sent_back"
                 requests.decide(
                     workbench(), actor, view.id, answer, protocol_digest=digest, reason=reason, conditions=made,
-                    votes=voted,
+                    votes=voted, proof=proof,
                 )  # fmt: skip
 
-            _send(digits, view.document["protocol"], decision is not None, decide, view.id)
+            _send(actor, digits, view.document["protocol"], decision is not None, decide, view.id)
 
 
 def _lines(text: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
-def _send(digits: str, digest: str, chosen: bool, decide: Callable[[str], object], then: str) -> None:
+def _send(
+    actor: Actor, digits: str, digest: str, chosen: bool, decide: Callable[[str, Proof | None], object], then: str
+) -> None:
     """Decide on the digest whose first digits were retyped; what does not fit is said and nothing is decided."""
     if not chosen:
         panel(UserError("ui.no_decision"))
@@ -169,14 +176,10 @@ def _send(digits: str, digest: str, chosen: bool, decide: Callable[[str], object
     if digits.strip().lower() != digest[:DIGITS]:
         panel(UserError("ui.digits_differ", count=DIGITS))
         return
-    try:
-        decide(digest)
-    except UserError as error:
-        panel(error)
-        return
-    st.toast(t("decide_done"))
-    st.query_params.from_dict(parameters(id=then))
-    st.rerun()
+    if carry_out(actor, lambda proof: decide(digest, proof), href("examen", id=then)):
+        st.toast(t("decide_done"))
+        st.query_params.from_dict(parameters(id=then))
+        st.rerun()
 
 
 def _protocol_line(value: str) -> Html:
@@ -239,7 +242,9 @@ def _open_study(actor: Actor, view: StudyView) -> None:
         )
         if st.form_submit_button(t("open_send"), type="primary"):
             _send(
-                digits, view.digest, True,
-                lambda digest: studies.open_study(workbench(), actor, view.id, protocol_digest=digest, reason=reason),
+                actor, digits, view.digest, True,
+                lambda digest, proof: studies.open_study(
+                    workbench(), actor, view.id, protocol_digest=digest, reason=reason, proof=proof
+                ),
                 view.id,
             )  # fmt: skip
