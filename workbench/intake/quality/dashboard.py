@@ -80,7 +80,7 @@ def _steps(
         mine = [check for check in checks if check.table == table]
         steps.append((table, lambda table=table, mine=mine: rowwise.count(data, table, mine, today)))
     steps += [
-        ("concepts", lambda: lookups.concepts(data, checks, lookups.concepts_in_use(data, checks, use))),
+        ("concepts", lambda: _of_concepts(data, checks, use)),
         ("references", lambda: lookups.references(data, checks)),
         ("keys", lambda: grouped.keys(data, checks)),
         ("visits", lambda: lookups.visits(data, checks, repeated=bool(numbers.get(visit, (1, 0))[0]))),
@@ -91,6 +91,11 @@ def _steps(
         ("units", lambda: grouped.units(data, checks)),
     ]
     return steps
+
+
+def _of_concepts(data: Data, checks: Sequence[Check], known: pa.Table | None) -> Numbers:
+    use = lookups.concepts_in_use(data, checks, known)
+    return lookups.concepts(data, checks, use) | lookups.unmapped(data, checks, use)
 
 
 def _nothing(_: None) -> Numbers:
