@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sqlglot import exp
 
 from workbench.intake.nodes import call, cast, column, named, select
-from workbench.intake.quality.data import Data
+from workbench.intake.quality.data import BATCH, Data
 
 Ints = NDArray[np.int64]
 Days = NDArray[np.datetime64]
@@ -51,29 +51,29 @@ class _Places:
             raise _Far
         self._directory: Ints = np.zeros(pages, np.int64)
         self._most = most
+        self._page, self._found = np.empty(BATCH, np.int64), np.empty(BATCH, np.int64)
         self.size = 1 << PAGE
 
     def find(self, ids: Ints) -> Ints:
-        """Return the place of each id."""
-        page = ids >> PAGE
-        page -= self._below
-        places = self._directory.take(page, mode="clip")
+        """Return the place of each id, until the next call: all of them write to the same memory."""
+        page, places = self._page[: len(ids)], self._found[: len(ids)]
+        np.right_shift(ids, PAGE, out=page)
+        np.subtract(page, self._below, out=page)
+        self._directory.take(page, mode="clip", out=places)
         np.bitwise_and(ids, (1 << PAGE) - 1, out=page)
-        places |= page
-        return places
+        return np.bitwise_or(places, page, out=places)
 
     def add(self, ids: Ints) -> Ints:
         """Return the place of each id, with room for those that had none. Raises _Far where there is too little."""
-        places = self.find(ids)
-        new = places < 1 << PAGE
-        if not new.any():
-            return places
-        pages = np.unique(_runs(ids[new] >> PAGE)) - self._below
-        self._directory[pages] = self.size + (np.arange(len(pages)) << PAGE)
-        self.size += len(pages) << PAGE
-        if self.size > self._most:
-            raise _Far
-        return self.find(ids)
+        new = self.find(ids) < 1 << PAGE
+        if new.any():
+            pages = np.unique(_runs(ids[new] >> PAGE)) - self._below
+            self._directory[pages] = self.size + (np.arange(len(pages)) << PAGE)
+            self.size += len(pages) << PAGE
+            if self.size > self._most:
+                raise _Far
+            return self.find(ids)
+        return self._found[: len(ids)]
 
 
 class Known:

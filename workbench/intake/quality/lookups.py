@@ -286,7 +286,7 @@ def _joined_visits(data: Data, rows: Sequence[exp.Select], visits: exp.Select) -
     query = exp.Select(expressions=counts).from_(union(rows).subquery("e", copy=False), copy=False)
     same = equal(column("visit_occurrence_id", "v"), column("visit", "e"))
     query = query.join(seen, on=same, copy=False).group_by(column("place", "e"), copy=False)
-    found = {int(place): (int(inside), int(outside)) for place, inside, outside in data.lines(query)}
+    found = {int(place): (int(inside), int(outside or 0)) for place, inside, outside in data.lines(query)}
     return [found.get(place, (0, 0)) for place in range(len(rows))]
 
 
