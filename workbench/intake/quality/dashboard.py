@@ -8,12 +8,11 @@ row or the column no value, and where nothing was recorded of the concept that i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
 
@@ -40,16 +39,10 @@ class Result:
     reason: Reason | None = None
 
 
-def run(
-    connection: Any,
-    files: Mapping[str, Path],
-    today: date,
-    use: pa.Table | None = None,
-    progress: Progress = silent,
-) -> tuple[Result, ...]:
-    """Run every check on tables (name → Parquet file). `today` is the day after which dates lie in the future; `use` is
-    what `workbench.vocabulary.use` counted of these tables, if it was."""
-    data, checks = Data.of(connection, files), all_checks()
+def run(data: Data, today: date, use: pa.Table | None = None, progress: Progress = silent) -> tuple[Result, ...]:
+    """Run every check on tables. `today` is the day after which dates lie in the future; `use` is what
+    `workbench.vocabulary.use` counted of these tables, if it was."""
+    checks = all_checks()
     numbers: Numbers = {}
     steps = _steps(data, checks, today, use, numbers)
     for done, (name, step) in enumerate(steps):

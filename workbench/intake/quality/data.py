@@ -13,8 +13,8 @@ from sqlglot import exp
 from workbench.engines import footers
 from workbench.intake.nodes import Node, call, column, not_null, render, scan, select
 
-BATCH = 1 << 16
-"""Rows of a batch: its columns stay in the processor's cache."""
+BATCH = 122_880
+"""Rows of a batch: those of a row group as DuckDB writes them."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ PAGE = 12
 SPREAD = 16
 """Places for each id from which on ids are far apart."""
 
-SMALL = 1 << 20
+SMALL = 1 << 24
 """Places that may be taken however few the ids."""
 
 MOST = 1 << 29
@@ -114,10 +114,13 @@ def known(data: Data, table: str, key: str, query: exp.Select | None = None, day
     low, high = data.lines(select(call("min", column(key)), call("max", column(key)), source=data.scan(table)))[0]
     if low is None:
         return None
-    most = min(max(SMALL, SPREAD * data.filled[table, key]), MOST // (1 + 8 * days))
+    count = data.filled[table, key]
+    most = min(max(SMALL, SPREAD * count), MOST // (1 + 8 * days))
+    if count > most:
+        return None
     with_ids = query if query is not None else select(whole(key), source=data.scan(table), where=data.there(table, key))
     try:
-        return _filled(_Places(low, high, most), data.batches(with_ids), days)
+        return _filled(_Places(low, high, most), data.batches(with_ids), count, days)
     except _Far:
         return None
 
@@ -132,15 +135,16 @@ def whole(name: str) -> exp.Alias:
     return named(cast(column(name), "BIGINT"), name)
 
 
-def _filled(places: _Places, batches: Iterator[tuple[Any, ...]], days: int) -> Known:
-    there = np.zeros(places.size, np.bool_)
-    values = [np.full(places.size, "NaT", "M8[D]") for _ in range(days)]
+def _filled(places: _Places, batches: Iterator[tuple[Any, ...]], count: int, days: int) -> Known:
+    room = count + count // 8 + (64 << PAGE)  # most often enough: making more room copies what is there
+    there = np.zeros(room, np.bool_)
+    values = [np.full(room, "NaT", "M8[D]") for _ in range(days)]
     for ids, *columns in batches:
         place = places.add(ids)
         if places.size > len(there):
-            room = max(places.size, 2 * len(there)) - len(there)
-            there = np.concatenate([there, np.zeros(room, np.bool_)])
-            values = [np.concatenate([each, np.full(room, "NaT", "M8[D]")]) for each in values]
+            more = max(places.size, 2 * len(there)) - len(there)
+            there = np.concatenate([there, np.zeros(more, np.bool_)])
+            values = [np.concatenate([each, np.full(more, "NaT", "M8[D]")]) for each in values]
         there[place] = True
         for each, column_of_days in zip(values, columns, strict=True):
             each[place] = column_of_days
@@ -149,4 +153,6 @@ def _filled(places: _Places, batches: Iterator[tuple[Any, ...]], days: int) -> K
 
 def _runs(ids: Ints) -> Ints:
     """Return the first id of each run of equal ones: rows of one person follow each other in a release."""
-    return ids[np.flatnonzero(np.diff(ids, prepend=ids[:1] - 1))]
+    first = np.ones(len(ids), np.bool_)
+    np.not_equal(ids[1:], ids[:-1], out=first[1:])
+    return ids[np.flatnonzero(first)]
