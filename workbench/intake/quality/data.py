@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from sqlglot import exp
 
 from workbench.engines import footers
@@ -69,6 +72,13 @@ class Data:
         with self.connection.sql(render(query)).to_arrow_reader(BATCH) as reader:
             for batch in reader:
                 yield tuple(each.to_numpy(zero_copy_only=False) for each in batch.columns)
+
+    def ids(self, table: str, name: str) -> Iterator[NDArray[np.int64]]:
+        """Yield a column of whole numbers, those that are there: straight from its file, which takes a third less time
+        than a query."""
+        with pq.ParquetFile(self.files[table]) as file:
+            for batch in file.iter_batches(BATCH, columns=[name], use_threads=False):
+                yield batch.column(0).drop_null().cast(pa.int64()).to_numpy()
 
     def make(self, name: str, query: exp.Query) -> exp.Table:
         """Keep a query's rows as a work table; return it."""

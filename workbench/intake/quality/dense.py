@@ -96,10 +96,10 @@ class Known:
         places = self._places.find(ids)
         return self._there.take(places), [values.take(places) for values in self._values]
 
-    def without(self, batches: Iterator[tuple[Any, ...]]) -> int:
+    def without(self, batches: Iterator[Ints]) -> int:
         """Return how many of the ids do not come in any of the batches."""
         come = np.zeros_like(self._there)
-        for (ids,) in batches:
+        for ids in batches:
             come[self._places.find(_runs(ids))] = True
         return int(np.count_nonzero(self._there & ~come))
 
@@ -118,9 +118,9 @@ def known(data: Data, table: str, key: str, query: exp.Select | None = None, day
     most = min(max(SMALL, SPREAD * count), MOST // (1 + 8 * days))
     if count > most:
         return None
-    with_ids = query if query is not None else select(whole(key), source=data.scan(table), where=data.there(table, key))
+    batches = data.batches(query) if query is not None else ((ids,) for ids in data.ids(table, key))
     try:
-        return _filled(_Places(low, high, most), data.batches(with_ids), count, days)
+        return _filled(_Places(low, high, most), batches, count, days)
     except _Far:
         return None
 

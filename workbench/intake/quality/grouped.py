@@ -26,7 +26,7 @@ from workbench.intake.nodes import (
 )
 from workbench.intake.quality.checks import FEMALE, MALE, Check
 from workbench.intake.quality.data import Data, alias
-from workbench.intake.quality.dense import Known, known, whole
+from workbench.intake.quality.dense import Known, is_whole, known, whole
 from workbench.intake.quality.rowwise import WHO, Numbers
 
 SEX = {"male": MALE, "female": FEMALE}
@@ -87,9 +87,10 @@ class _Persons:
         """Return how many of them have no row of a table."""
         if table not in self.data.files:
             return self.count()
-        theirs = select(whole("person_id"), source=self.data.scan(table), where=self.data.there(table, "person_id"))
-        if self.ids is not None:
-            return self.ids.without(self.data.batches(theirs))
+        if self.ids is not None and is_whole(self.data, table, "person_id"):
+            return self.ids.without(self.data.ids(table, "person_id"))
+        there = self.data.there(table, "person_id")
+        theirs = select(column("person_id"), source=self.data.scan(table), where=there)
         missing = select(_distinct(column("person_id", "a"))).from_(self.rows.subquery("a", copy=False), copy=False)
         same = equal(column("person_id", "a"), column("person_id", "b"))
         return self.data.numbers(missing.join(theirs.subquery("b", copy=False), on=same, join_type="anti", copy=False))[

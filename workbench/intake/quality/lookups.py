@@ -34,7 +34,7 @@ from workbench.intake.nodes import (
 )
 from workbench.intake.quality.checks import Check
 from workbench.intake.quality.data import Data
-from workbench.intake.quality.dense import Known, is_whole, known, whole
+from workbench.intake.quality.dense import Known, is_whole, known
 from workbench.intake.quality.rowwise import Numbers, has_source_value
 from workbench.vocabulary.use import Used, count_use
 
@@ -163,11 +163,8 @@ def _lost(data: Data, checks: Sequence[Check], table: str, key: str) -> list[int
         return _joined(data, checks, table, key)
     lost: list[int] = []
     for check in checks:
-        name, wrong = str(check.column), 0
-        there = data.there(check.table, name)
-        for (values,) in data.batches(select(whole(name), source=data.scan(check.table), where=there)):
-            wrong += len(values) - int(np.count_nonzero(ids.has(values)))
-        lost.append(wrong)
+        values = data.ids(check.table, str(check.column))
+        lost.append(sum(len(each) - int(np.count_nonzero(ids.has(each))) for each in values))
     return lost
 
 
