@@ -18,6 +18,7 @@ from workbench.engines.duckdb import connect
 from workbench.intake.omop import load_omop
 from workbench.intake.quality.checks import Check, all_checks
 from workbench.intake.quality.dashboard import Result, run, summary
+from workbench.intake.quality.data import Data
 from workbench.repository.cdm import TABLES
 
 TODAY = date(2026, 11, 22)
@@ -27,7 +28,7 @@ SEVERITIES = {"fatal", "convention", "characterization"}
 def results(folder: Path) -> dict[str, Result]:
     files = {path.stem: path for path in sorted(folder.glob("*.parquet"))}
     with connect() as connection:
-        return {result.check.id: result for result in run(connection, files, TODAY)}
+        return {result.check.id: result for result in run(Data.of(connection, files), TODAY)}
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,7 @@
-"""How often each concept stands in each column of a release: one pass a column, all tables in one result.
+"""How often each concept stands in each column of a release: one query a table, all tables in one result.
+
+Rows are grouped by all columns that are mostly filled at once, and these groups, far fewer than rows, by each column: a
+column's concepts come in few combinations with those of the others. A column that is mostly empty is grouped alone.
 
 `crowd` bounds the persons behind a number from below, so that a small group is never shown. Each person falls into one
 of 64 classes by a hash of the id; a concept's crowd is how many classes occur. Two classes are two persons, so at least
@@ -38,6 +41,9 @@ DERIVED = ("condition_era", "dose_era", "drug_era")
 """Tables made of the records of others: what they hold is not counted twice."""
 
 
+_GROUPED = "grouped"
+
+
 @dataclass(frozen=True)
 class Used:
     """A table whose columns `columns` hold concepts; `person` says whether its rows belong to persons."""
@@ -57,8 +63,10 @@ def count_use(connection: Any, tables: Iterable[Used]) -> pa.Table:
             lacking = {name: 0 if count is None else rows - count for name, count in filled.items()}
             parts.append(_nothing(each.table, {name: lacking[name] for name in each.columns if lacking[name]}))
             some = {name: lacking[name] > 0 for name in each.columns if lacking[name] < rows}
+            together = [name for name in some if 2 * lacking[name] < rows]
             if some:
-                parts.append(cursor.sql(_query(each, some).sql("duckdb")).to_arrow_table().cast(SCHEMA))
+                query = _query(each, some, together if len(together) > 1 else ())
+                parts.append(cursor.sql(query.sql("duckdb")).to_arrow_table().cast(SCHEMA))
     keys = [("table_name", "ascending"), ("column_name", "ascending"), ("concept_id", "ascending")]
     return pa.concat_tables(parts).sort_by(keys)
 
@@ -82,31 +90,47 @@ def crowd_of(person: exp.Condition) -> exp.Condition:
     return _call("bit_count", classes_of(person))
 
 
-def _query(used: Used, columns: Mapping[str, bool]) -> exp.Query:
-    """Return one query a table: a group by for each column, which reads that column and the person only. `columns`:
-    name → whether rows without a value are counted already."""
-    parts = [_column(used, name, known=known) for name, known in columns.items()]
+def _query(used: Used, columns: Mapping[str, bool], together: Sequence[str]) -> exp.Query:
+    """Return one query a table. `columns`: name → whether rows without a value are counted already; `together`: those
+    whose combinations are counted first."""
+    rows = exp.Table(this=_call("read_parquet", exp.Literal.string(str(used.path))))
+    nobody = exp.Cast(this=exp.Null(), to=exp.DataType.build("UBIGINT", dialect="duckdb"))
+    classes = classes_of(_named("person_id")) if used.person else nobody
+    counts = {"records": _call("count"), "classes": classes}
+    parts = [_column(used, name, known, rows, counts) for name, known in columns.items() if name not in together]
+    if together:
+        names = [_named(name) for name in together]
+        grouped = exp.Select(expressions=[*names, *_aliased(counts)]).from_(rows, copy=False)
+        grouped = grouped.group_by(*names, copy=False)
+        sums = {"records": _call("sum", _named("records")), "classes": _call("bit_or", _named("classes"))}
+        source = exp.to_table(_GROUPED)
+        parts += [_column(used, name, columns[name], source, sums) for name in together]
     result: exp.Query = parts[0]
     for part in parts[1:]:
         result = exp.Union(this=result, expression=part, distinct=False)
-    return result
+    return result.with_(_GROUPED, as_=grouped, materialized=True, copy=False) if together else result
 
 
-def _column(used: Used, name: str, *, known: bool) -> exp.Select:
-    value = exp.column(exp.to_identifier(name, quoted=True))
-    person = exp.column(exp.to_identifier("person_id", quoted=True))
+def _column(used: Used, name: str, known: bool, source: exp.Table, counts: Mapping[str, exp.Condition]) -> exp.Select:
+    value = _named(name)
     nobody = exp.Cast(this=exp.Null(), to=exp.DataType.build("BIGINT", dialect="duckdb"))
     columns = {
         "table_name": exp.Literal.string(used.table),
         "column_name": exp.Literal.string(name),
         "concept_id": value,
-        "records": _call("count"),
-        "crowd": crowd_of(person) if used.person else nobody,
+        "records": counts["records"],
+        "crowd": _call("bit_count", counts["classes"]) if used.person else nobody,
     }
-    source = exp.Table(this=_call("read_parquet", exp.Literal.string(str(used.path))))
-    selected = [exp.Alias(this=node, alias=exp.to_identifier(key)) for key, node in columns.items()]
-    query = exp.Select(expressions=selected).from_(source, copy=False).group_by(value, copy=False)
+    query = exp.Select(expressions=_aliased(columns)).from_(source).group_by(value, copy=False)
     return query.where(exp.Not(this=exp.Is(this=value, expression=exp.Null())), copy=False) if known else query
+
+
+def _aliased(columns: Mapping[str, exp.Condition]) -> list[exp.Alias]:
+    return [exp.Alias(this=node, alias=exp.to_identifier(name)) for name, node in columns.items()]
+
+
+def _named(name: str) -> exp.Condition:
+    return exp.column(exp.to_identifier(name, quoted=True))
 
 
 def _call(name: str, *arguments: exp.Condition) -> exp.Condition:

@@ -8,12 +8,11 @@ row or the column no value, and where nothing was recorded of the concept that i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
 
@@ -40,16 +39,10 @@ class Result:
     reason: Reason | None = None
 
 
-def run(
-    connection: Any,
-    files: Mapping[str, Path],
-    today: date,
-    use: pa.Table | None = None,
-    progress: Progress = silent,
-) -> tuple[Result, ...]:
-    """Run every check on tables (name → Parquet file). `today` is the day after which dates lie in the future; `use` is
-    what `workbench.vocabulary.use` counted of these tables, if it was."""
-    data, checks = Data.of(connection, files), all_checks()
+def run(data: Data, today: date, use: pa.Table | None = None, progress: Progress = silent) -> tuple[Result, ...]:
+    """Run every check on tables. `today` is the day after which dates lie in the future; `use` is what
+    `workbench.vocabulary.use` counted of these tables, if it was."""
+    checks = all_checks()
     numbers: Numbers = {}
     steps = _steps(data, checks, today, use, numbers)
     for done, (name, step) in enumerate(steps):
@@ -80,7 +73,7 @@ def _steps(
         mine = [check for check in checks if check.table == table]
         steps.append((table, lambda table=table, mine=mine: rowwise.count(data, table, mine, today)))
     steps += [
-        ("concepts", lambda: lookups.concepts(data, checks, lookups.concepts_in_use(data, checks, use))),
+        ("concepts", lambda: _of_concepts(data, checks, use)),
         ("references", lambda: lookups.references(data, checks)),
         ("keys", lambda: grouped.keys(data, checks)),
         ("visits", lambda: lookups.visits(data, checks, repeated=bool(numbers.get(visit, (1, 0))[0]))),
@@ -91,6 +84,11 @@ def _steps(
         ("units", lambda: grouped.units(data, checks)),
     ]
     return steps
+
+
+def _of_concepts(data: Data, checks: Sequence[Check], known: pa.Table | None) -> Numbers:
+    use = lookups.concepts_in_use(data, checks, known)
+    return lookups.concepts(data, checks, use) | lookups.unmapped(data, checks, use)
 
 
 def _nothing(_: None) -> Numbers:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from sqlglot import exp
 
 from workbench.engines import footers
 from workbench.intake.nodes import Node, call, column, not_null, render, scan, select
+
+BATCH = 122_880
+"""Rows of a batch: those of a row group as DuckDB writes them."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,19 @@ class Data:
     def lines(self, query: exp.Query) -> list[tuple[Any, ...]]:
         """Return a query's rows."""
         return self.connection.execute(render(query)).fetchall()
+
+    def batches(self, query: exp.Query) -> Iterator[tuple[Any, ...]]:
+        """Yield a query's rows as NumPy columns, some thousands at a time; all of them, before the next query."""
+        with self.connection.sql(render(query)).to_arrow_reader(BATCH) as reader:
+            for batch in reader:
+                yield tuple(each.to_numpy(zero_copy_only=False) for each in batch.columns)
+
+    def ids(self, table: str, name: str) -> Iterator[NDArray[np.int64]]:
+        """Yield a column of whole numbers, those that are there: straight from its file, which takes a third less time
+        than a query."""
+        with pq.ParquetFile(self.files[table]) as file:
+            for batch in file.iter_batches(BATCH, columns=[name], use_threads=False):
+                yield batch.column(0).drop_null().cast(pa.int64()).to_numpy()
 
     def make(self, name: str, query: exp.Query) -> exp.Table:
         """Keep a query's rows as a work table; return it."""

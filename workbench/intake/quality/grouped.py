@@ -1,13 +1,10 @@
 """Checks that look at rows together: keys that repeat, persons without rows, source values, the sex and the units that
-a concept occurs with.
-
-Sets of ids are kept as bits: 64 neighbouring ids are one number. Tables of millions of ids are then compared as some
-thousands of numbers, and nothing is sorted.
-"""
+a concept occurs with."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 from sqlglot import exp
@@ -16,7 +13,6 @@ from workbench.intake.nodes import (
     Node,
     both,
     call,
-    cast,
     column,
     count_if,
     either,
@@ -30,6 +26,7 @@ from workbench.intake.nodes import (
 )
 from workbench.intake.quality.checks import FEMALE, MALE, Check
 from workbench.intake.quality.data import Data, alias
+from workbench.intake.quality.dense import Known, is_whole, known, whole
 from workbench.intake.quality.rowwise import WHO, Numbers
 
 SEX = {"male": MALE, "female": FEMALE}
@@ -42,27 +39,13 @@ def keys(data: Data, checks: Sequence[Check]) -> Numbers:
 
 
 def _repeated(data: Data, table: str, key: str) -> int:
-    if data.types[table][key] == "BIGINT":
-        bucket, bits = _bits(column(key))
-        many = select(
-            named(bucket, "bucket"), named(bits, "bits"), named(call("count"), "n"),
-            source=data.scan(table), where=data.there(table, key), group=bucket,
-        )  # fmt: skip
-        doubt = exp.GT(this=column("n"), expression=call("bit_count", column("bits")))
-        if not data.numbers(select(call("count"), source=many, where=doubt))[0]:
-            return 0
+    ids = known(data, table, key)
+    if ids is not None and len(ids) == data.filled[table, key]:
+        return 0
     there = data.there(table, key)
     counted = select(named(call("count"), "n"), source=data.scan(table), where=there, group=column(key))
     again = exp.GT(this=column("n"), expression=number(1))
     return data.numbers(select(call("sum", column("n")), source=counted, where=again))[0]
-
-
-def _bits(value: Node) -> tuple[Node, Node]:
-    """Return which 64 ids an id is among, and which of these occur, as bits."""
-    one = cast(number(1), "UBIGINT")
-    place = exp.Paren(this=exp.BitwiseAnd(this=value, expression=number(63)))
-    bucket = exp.BitwiseRightShift(this=value, expression=number(6))
-    return bucket, call("bit_or", exp.BitwiseLeftShift(this=one, expression=place))
 
 
 def completeness(data: Data, checks: Sequence[Check]) -> Numbers:
@@ -70,38 +53,53 @@ def completeness(data: Data, checks: Sequence[Check]) -> Numbers:
     result: Numbers = {}
     if not data.rows.get("person"):
         return result
-    everybody = data.make("all_persons", _persons_of(data, "person"))
+    everybody = _Persons.of(data, "person")
     for check in checks:
         if check.name == "measurePersonCompleteness" and check.table in data.files:
-            theirs = _persons_of(data, check.table)
-            result[check] = (_missing(data, everybody, theirs), data.rows["person"])
+            result[check] = (everybody.without(check.table), data.rows["person"])
         if check.name == "measureConditionEraCompleteness" and data.has("condition_occurrence", "person_id"):
             mapped = negate(equal(column("condition_concept_id"), number(0)))
-            with_some = data.make("with_conditions", _persons_of(data, "condition_occurrence", mapped))
-            eras = _persons_of(data, check.table) if check.table in data.files else _persons_of(data, "person", _FALSE)
-            total = data.numbers(select(call("sum", call("bit_count", column("bits"))), source=with_some))[0]
-            result[check] = (_missing(data, with_some, eras), total)
+            with_some = _Persons.of(data, "condition_occurrence", mapped)
+            result[check] = (with_some.without(check.table), with_some.count())
     return result
 
 
-_FALSE = exp.Boolean(this=False)
+@dataclass(frozen=True)
+class _Persons:
+    """The persons of some rows of a table."""
+
+    data: Data
+    rows: exp.Select
+    ids: Known | None
+
+    @classmethod
+    def of(cls, data: Data, table: str, where: Node | None = None) -> _Persons:
+        tests = [each for each in (data.there(table, "person_id"), where) if each is not None]
+        rows = select(whole("person_id"), source=data.scan(table), where=both(*tests) if tests else None)
+        return cls(data, rows, known(data, table, "person_id", rows))
+
+    def count(self) -> int:
+        if self.ids is not None:
+            return len(self.ids)
+        return self.data.numbers(select(_distinct(column("person_id")), source=self.rows))[0]
+
+    def without(self, table: str) -> int:
+        """Return how many of them have no row of a table."""
+        if table not in self.data.files:
+            return self.count()
+        if self.ids is not None and is_whole(self.data, table, "person_id"):
+            return self.ids.without(self.data.ids(table, "person_id"))
+        there = self.data.there(table, "person_id")
+        theirs = select(column("person_id"), source=self.data.scan(table), where=there)
+        missing = select(_distinct(column("person_id", "a"))).from_(self.rows.subquery("a", copy=False), copy=False)
+        same = equal(column("person_id", "a"), column("person_id", "b"))
+        return self.data.numbers(missing.join(theirs.subquery("b", copy=False), on=same, join_type="anti", copy=False))[
+            0
+        ]
 
 
-def _persons_of(data: Data, table: str, where: Node | None = None) -> exp.Select:
-    bucket, bits = _bits(column("person_id"))
-    there = data.there(table, "person_id")
-    tests = both(there, where) if there is not None and where is not None else there or where
-    return select(named(bucket, "bucket"), named(bits, "bits"), source=data.scan(table), where=tests, group=bucket)
-
-
-def _missing(data: Data, everybody: exp.Table, some: exp.Select) -> int:
-    """Return how many ids of a set are not in another."""
-    mine, theirs = alias(everybody, "a"), some.subquery("b", copy=False)
-    others = call("coalesce", column("bits", "b"), cast(number(0), "UBIGINT"))
-    left = exp.BitwiseAnd(this=column("bits", "a"), expression=exp.BitwiseNot(this=others))
-    query = select(call("sum", call("bit_count", exp.Paren(this=left))), source=mine)
-    same = equal(column("bucket", "a"), column("bucket", "b"))
-    return data.numbers(query.join(theirs, on=same, join_type="left", copy=False))[0]
+def _distinct(value: Node) -> exp.Count:
+    return exp.Count(this=exp.Distinct(expressions=[value]))
 
 
 def overlaps(data: Data, checks: Sequence[Check]) -> Numbers:
@@ -117,9 +115,11 @@ def overlaps(data: Data, checks: Sequence[Check]) -> Numbers:
     seen = select(person, named(first, "first"), named(latest, "latest"), source=data.scan("observation_period"))
     touches = negate(exp.GT(this=column("first"), expression=exp.Add(this=column("latest"), expression=number(1))))
     one = exp.Case(ifs=[exp.If(this=both(not_null(column("latest")), touches), true=person)])
-    distinct = [exp.Count(this=exp.Distinct(expressions=[each])) for each in (one, person)]
-    failed, looked = data.numbers(select(*distinct, source=seen))
+    failed, looked = data.numbers(select(_distinct(one), _distinct(person), source=seen))
     return {mine[0]: (failed, looked)}
+
+
+_FALSE = exp.Boolean(this=False)
 
 
 def source_values(data: Data, checks: Sequence[Check]) -> Numbers:
@@ -133,7 +133,7 @@ def source_values(data: Data, checks: Sequence[Check]) -> Numbers:
             failed, looked = data.numbers(select(count_if(column("zero")), call("count"), source=each))
             result[check] = (failed, looked)
         elif check.name == "sourceValueCompleteness" and data.has(check.table, str(check.column)):
-            distinct = exp.Count(this=exp.Distinct(expressions=[column(str(check.column))]))
+            distinct = _distinct(column(str(check.column)))
             result[check] = (0, data.numbers(select(distinct, source=data.scan(check.table)))[0])
     return result
 

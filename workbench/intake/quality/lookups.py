@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from sqlglot import exp
 
 from workbench.intake.nodes import (
@@ -32,10 +34,12 @@ from workbench.intake.nodes import (
 )
 from workbench.intake.quality.checks import Check
 from workbench.intake.quality.data import Data
-from workbench.intake.quality.rowwise import Numbers
+from workbench.intake.quality.dense import Known, is_whole, known
+from workbench.intake.quality.rowwise import Numbers, has_source_value
 from workbench.vocabulary.use import Used, count_use
 
 CONCEPTS = ("fkDomain", "fkClass", "isStandardValidConcept")
+UNMAPPED = ("standardConceptRecordCompleteness", "sourceConceptRecordCompleteness")
 WEEK = 7
 _WIDE = {"concept_ancestor", "concept_relationship", "concept_synonym"}
 """Tables that are a vocabulary's own and long: a row of theirs is looked up as it is."""
@@ -49,7 +53,7 @@ def concepts_in_use(data: Data, checks: Sequence[Check], known: pa.Table | None)
     counted = set() if known is None else {(row["t"], row["c"]) for row in _places(known)}
     wanted: dict[str, list[str]] = {}
     for check in checks:
-        of_concepts = check.name in CONCEPTS or check.other == "concept.concept_id"
+        of_concepts = check.name in (*CONCEPTS, *UNMAPPED) or check.other == "concept.concept_id"
         if of_concepts and check.table not in _WIDE and check.column is not None:
             here = (check.table, check.column)
             if data.has(*here) and here not in counted and check.column not in wanted.get(check.table, ()):
@@ -61,6 +65,17 @@ def concepts_in_use(data: Data, checks: Sequence[Check], known: pa.Table | None)
 def _places(use: pa.Table) -> list[dict[str, str]]:
     pairs = use.select(["table_name", "column_name"]).group_by(["table_name", "column_name"]).aggregate([])
     return [{"t": row["table_name"], "c": row["column_name"]} for row in pairs.to_pylist()]
+
+
+def unmapped(data: Data, checks: Sequence[Check], use: pa.Table) -> Numbers:
+    """Count rows of concept 0, where nothing but the concept decides whether it lacks."""
+    zeros = {(row["table_name"], row["column_name"]): row["records"]
+             for row in use.filter(pc.equal(use["concept_id"], 0)).to_pylist()}  # fmt: skip
+    return {
+        check: (zeros.get((check.table, str(check.column)), 0), data.filled[check.table, str(check.column)])
+        for check in checks
+        if check.name in UNMAPPED and data.has(check.table, str(check.column)) and not has_source_value(data, check)
+    }
 
 
 def concepts(data: Data, checks: Sequence[Check], use: pa.Table) -> Numbers:
@@ -142,6 +157,18 @@ def _by_reference(check: Check) -> bool:
 
 
 def _lost(data: Data, checks: Sequence[Check], table: str, key: str) -> list[int]:
+    """Return for each check how many rows have a value that is not there."""
+    ids = known(data, table, key)
+    if ids is None or not all(is_whole(data, check.table, str(check.column)) for check in checks):
+        return _joined(data, checks, table, key)
+    lost: list[int] = []
+    for check in checks:
+        values = data.ids(check.table, str(check.column))
+        lost.append(sum(len(each) - int(np.count_nonzero(ids.has(each))) for each in values))
+    return lost
+
+
+def _joined(data: Data, checks: Sequence[Check], table: str, key: str) -> list[int]:
     values = [
         select(
             named(number(place), "place"),
@@ -182,14 +209,8 @@ def visits(data: Data, checks: Sequence[Check], *, repeated: bool) -> Numbers:
     if "visit_occurrence" not in data.files:
         refers = [part.refers for part in parts if part.refers]
         return {check: (data.filled[check.table, str(check.column)], data.rows[check.table]) for check in refers}
-    found = (
-        {int(row[0]): [int(value or 0) for value in row[1:]] for row in data.lines(_outside(data, parts, repeated))}
-        if parts
-        else {}
-    )
     result: Numbers = {}
-    for place, part in enumerate(parts):
-        inside, outside = found.get(place, [0, 0])
+    for part, (inside, outside) in zip(parts, _far(data, parts, repeated) if parts else (), strict=True):
         if part.refers:
             result[part.refers] = (data.filled[part.table, part.column] - inside, data.rows[part.table])
         if part.within:
@@ -211,30 +232,59 @@ def _visited(data: Data, checks: Sequence[Check]) -> list[_Visited]:
     return parts
 
 
-def _outside(data: Data, parts: Sequence[_Visited], repeated: bool) -> exp.Select:
-    """Return the query: for each part its rows whose visit is there, and those that are far from its days."""
+def _far(data: Data, parts: Sequence[_Visited], repeated: bool) -> list[tuple[int, int]]:
+    """Return for each part its rows whose visit is there, and those that are far from its days."""
+    visits = _days_of_visits(data, repeated)
     rows = [
         select(
-            named(number(place), "place"),
             named(column(part.column), "visit"),
             named(cast(column(str(part.within.column)) if part.within else exp.Null(), "DATE"), "day"),
             source=data.scan(part.table),
             where=data.there(part.table, part.column),
         )
-        for place, part in enumerate(parts)
+        for part in parts
     ]
-    key, day = column("visit_occurrence_id"), column("day", "e")
-    start, end = column("visit_start_date"), column("visit_end_date")
-    days = (call("min", start), call("max", end)) if repeated else (start, end)
-    columns = [key, *(named(each, name) for each, name in zip(days, ("first", "last"), strict=True))]
-    seen = select(*columns, source=data.scan("visit_occurrence"), group=key if repeated else None)
-    seen = seen.subquery("v", copy=False)
-    early = below(day, exp.Sub(this=column("first", "v"), expression=number(WEEK)))
-    late = below(exp.Add(this=column("last", "v"), expression=number(WEEK)), day)
-    counts = [column("place", "e"), call("count"), count_if(either(early, late))]
+    ids = known(data, "visit_occurrence", "visit_occurrence_id", visits, days=2)
+    if ids is None or not all(is_whole(data, part.table, part.column) for part in parts):
+        return _joined_visits(data, rows, visits)
+    return [_far_from(data, each, ids) for each in rows]
+
+
+def _days_of_visits(data: Data, repeated: bool) -> exp.Select:
+    """Return the query: visits with the first and the last day on which their events may lie."""
+    key = column("visit_occurrence_id")
+    start, end = (cast(column(name), "DATE") for name in ("visit_start_date", "visit_end_date"))
+    first, last = (call("min", start), call("max", end)) if repeated else (start, end)
+    return select(
+        key,
+        named(exp.Sub(this=first, expression=number(WEEK)), "first"),
+        named(exp.Add(this=last, expression=number(WEEK)), "last"),
+        source=data.scan("visit_occurrence"),
+        where=data.there("visit_occurrence", "visit_occurrence_id"),
+        group=key if repeated else None,
+    )
+
+
+def _far_from(data: Data, rows: exp.Select, visits: Known) -> tuple[int, int]:
+    inside = outside = 0
+    for ids, day in data.batches(rows):
+        there, (first, last) = visits.of(ids)
+        inside += int(np.count_nonzero(there))
+        outside += int(np.count_nonzero((day < first) | (last < day)))
+    return inside, outside
+
+
+def _joined_visits(data: Data, rows: Sequence[exp.Select], visits: exp.Select) -> list[tuple[int, int]]:
+    for place, each in enumerate(rows):
+        each.select(named(number(place), "place"), copy=False)
+    seen, day = visits.subquery("v", copy=False), column("day", "e")
+    outside = either(below(day, column("first", "v")), below(column("last", "v"), day))
+    counts = [column("place", "e"), call("count"), count_if(outside)]
     query = exp.Select(expressions=counts).from_(union(rows).subquery("e", copy=False), copy=False)
     same = equal(column("visit_occurrence_id", "v"), column("visit", "e"))
-    return query.join(seen, on=same, copy=False).group_by(column("place", "e"), copy=False)
+    query = query.join(seen, on=same, copy=False).group_by(column("place", "e"), copy=False)
+    found = {int(place): (int(inside), int(outside or 0)) for place, inside, outside in data.lines(query)}
+    return [found.get(place, (0, 0)) for place in range(len(rows))]
 
 
 def _aliased(table: str, name: str) -> exp.Table:

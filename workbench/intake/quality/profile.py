@@ -6,6 +6,7 @@ Beside each number of records stands its *crowd*, at least so many persons are b
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -125,10 +126,13 @@ def _observation(data: Data) -> dict[str, Any]:
     )
     whole = cast(call("floor", exp.Div(this=column("days"), expression=exp.Literal.number("365.25"))), "BIGINT")
     years = call("least", call("greatest", whole, number(0)), number(LONGEST))
-    by = {"periods": column("periods"), "years": years}
-    found = {name: data.lines(select(group, call("count"), source=each, group=group)) for name, group in by.items()}
-    counted = {name: {str(value): int(count) for value, count in sorted(rows)} for name, rows in found.items()}
-    return {**counted, "observed": _observed(data, first, last, person)}
+    query = select(column("periods"), years, call("count"), source=each).group_by(column("periods"), years, copy=False)
+    counted: dict[str, Counter[int]] = {"periods": Counter(), "years": Counter()}
+    for *groups, persons in data.lines(query):
+        for found, group in zip(counted.values(), groups, strict=True):
+            found[int(group)] += int(persons)
+    by = {name: {str(value): persons for value, persons in sorted(found.items())} for name, found in counted.items()}
+    return {**by, "observed": _observed(data, first, last, person)}
 
 
 def _observed(data: Data, first: Node, last: Node, person: Node) -> dict[str, int]:

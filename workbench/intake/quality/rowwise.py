@@ -43,7 +43,8 @@ _OF_A_PERSON = {"plausibleAfterBirth", "plausibleBeforeDeath", "plausibleDuringL
 
 def persons(data: Data) -> None:
     """Make the work table `who`: person_id, day of birth (the first of what is unknown; `june`: the first of June of
-    the year), day of death, whether dead, sex. One row a person, also where the source has several."""
+    the year), the last day on which something may be recorded of a dead one, whether dead, sex. One row a person, also
+    where the source has several."""
     born = cast(column("birth_datetime", "p"), "DATE")
     one = number(1)
     parts = [call("coalesce", column(name, "p"), one) for name in ("month_of_birth", "day_of_birth")]
@@ -56,7 +57,7 @@ def persons(data: Data) -> None:
         "sex": call("min", column("gender_concept_id", "p")),
     }
     deaths = "death" in data.files
-    values["died"] = call("min", column("died", "d")) if deaths else cast(exp.Null(), "DATE")
+    values["until"] = call("min", column("until", "d")) if deaths else cast(exp.Null(), "DATE")
     dead_too: Node = not_null(call("min", column("person_id", "d"))) if deaths else exp.Boolean(this=False)
     query = select(
         column("person_id", "p"),
@@ -65,9 +66,10 @@ def persons(data: Data) -> None:
         group=column("person_id", "p"),
     )
     if deaths:
+        died = call("min", _day(column("death_date")))
         dead = select(
             column("person_id"),
-            named(call("min", column("death_date")), "died"),
+            named(exp.Add(this=died, expression=number(GRACE)), "until"),
             source=data.scan("death"),
             group=column("person_id"),
         ).subquery("d", copy=False)
@@ -81,13 +83,19 @@ def count(data: Data, table: str, checks: Sequence[Check], today: date) -> Numbe
     pairs = {check: made for check in checks if (made := _pair(data, check, today)) is not None}
     if not pairs or not data.rows.get(table):
         return {}
-    source = data.scan(table, "t")
-    query = select(*(node for pair in pairs.values() for node in pair), source=source)
-    if any(_asks_for_person(check) for check in pairs):
-        mine = equal(column("person_id", WHO), column("person_id", "t"))
-        query = query.join(exp.to_table(WHO), on=mine, join_type="left", copy=False)
-    counted = iter(data.numbers(query))
-    return {check: (failed, looked) for check, failed, looked in zip(pairs, counted, counted, strict=False)}
+    counts = [call("count"), *(node for pair in pairs.values() for node in pair)]
+    counted: list[int] = []
+    # Most often each row has its person, and an inner join takes half the time of one that keeps those without.
+    for kind in ("inner", "left") if any(_asks_for_person(check) for check in pairs) else ("none",):
+        query = select(*counts, source=data.scan(table, "t"))
+        if kind != "none":
+            mine = equal(column("person_id", WHO), column("person_id", "t"))
+            query = query.join(exp.to_table(WHO), on=mine, join_type=kind, copy=False)
+        every, *counted = data.numbers(query)
+        if every == data.rows[table]:
+            break
+    numbers = iter(counted)
+    return {check: (failed, looked) for check, failed, looked in zip(pairs, numbers, numbers, strict=False)}
 
 
 def _asks_for_person(check: Check) -> bool:
@@ -113,14 +121,20 @@ def _datatype(data: Data, check: Check, value: Node, _: date) -> tuple[Node, Nod
     return count_if(both(not_null(value), negate(call("coalesce", same, exp.Boolean(this=False))))), call("count")
 
 
-def _completeness(data: Data, check: Check, value: Node, _: date) -> tuple[Node, Node]:
-    """Rows of concept 0; where no concept is required, also rows that have a source value and no concept."""
-    zero = equal(value, number(0))
-    source = _source_value(check)
-    if TABLES[check.table].by_name[str(check.column)].required or not data.has(check.table, source):
-        return count_if(zero), call("count", value)
-    there = not_null(column(source, "t"))
-    return count_if(either(zero, both(is_null(value), there))), count_if(either(not_null(value), there))
+def _completeness(data: Data, check: Check, value: Node, _: date) -> tuple[Node, Node] | None:
+    """Rows of concept 0 or, with a source value, of no concept; None where concepts alone decide (`lookups`)."""
+    if not has_source_value(data, check):
+        return None
+    there = not_null(column(_source_value(check), "t"))
+    return count_if(either(equal(value, number(0)), both(is_null(value), there))), count_if(
+        either(not_null(value), there)
+    )
+
+
+def has_source_value(data: Data, check: Check) -> bool:
+    """Say whether a check of concepts that lack also asks for the source's own value: where no concept is required."""
+    required = TABLES[check.table].by_name[str(check.column)].required
+    return not required and data.has(check.table, _source_value(check))
 
 
 def _source_value(check: Check) -> str:
@@ -166,8 +180,7 @@ def _birth(_: Data, __: Check, value: Node, ___: date) -> tuple[Node, Node]:
 
 
 def _death(_: Data, check: Check, value: Node, __: date) -> tuple[Node, Node]:
-    died = column("died", WHO)
-    late = below(exp.Add(this=died, expression=number(GRACE)), _day(value))
+    late = below(column("until", WHO), _day(value))
     dead = call("coalesce", column("dead", WHO), exp.Boolean(this=False))
     return count_if(late), count_if(dead if check.name == "plausibleDuringLife" else both(dead, not_null(value)))
 
