@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import stat
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from workbench.cohorts.circe import Definition, read_definition
+from tests.conftest import workbench
+from workbench.cohorts.circe import Definition, read_definition, write_definition
 from workbench.cohorts.shipped import shipped
 from workbench.governance import audit
 from workbench.governance.actors import Actor
@@ -57,6 +60,48 @@ def test_the_same_persons_in_other_words_have_the_same_number(
     first = counter.count(researcher, worded(lambda _: None))
     again = [counter.count(who, worded(born_before(-at - 1), f"w{at}")) for at in range(3) for who in (scientist,)]
     assert {(steps[-1].persons, steps[-1].events) for steps in again} == {(first[-1].persons, first[-1].events)}
+
+
+def unchanged(document: dict[str, Any], at: int) -> None:
+    """Write the same cohort in other words: rules that nobody fails, an outer group, other names, another order."""
+    everybody = {"Type": "ALL", "CriteriaList": [], "Groups": [],
+                 "DemographicCriteriaList": [{"Age": {"Value": -1 - at % 5, "Op": "gt"}}]}  # fmt: skip
+    nested = {
+        "Type": "ANY" if at % 2 else "ALL",
+        "CriteriaList": [],
+        "DemographicCriteriaList": [],
+        "Groups": [everybody],
+    }
+    rules = [{"name": f"w{at}", "expression": nested if at % 3 else everybody}] * (1 + at % 2)
+    document["InclusionRules"] = [*document.get("InclusionRules", []), *rules]
+    document["ConceptSets"] = document["ConceptSets"][:: -1 if at % 2 else 1]
+    document["Title"] = f"worded {at}"
+
+
+@pytest.mark.parametrize("times", [40, pytest.param(500, marks=pytest.mark.long)])
+def test_asked_again_and_reworded_it_is_one_number_everywhere(
+    wb: Workbench, researcher: Actor, scientist: Actor, counter: LiveCounter, tmp_path: Path, times: int
+) -> None:
+    """While editing, as the attrition of a kept version, by the command line, and in the workspace's own list."""
+    wordings = [worded(partial(unchanged, at=at), f"again_{at}") for at in range(20)]
+    assert len({each.digest for each in wordings}) == 20
+    told = {
+        (steps[-1].persons, steps[-1].events)
+        for at in range(times)
+        for steps in [counter.count((researcher, scientist)[at % 2], wordings[at % 20])]
+    }
+    assert len(told) == 1
+    ((persons, _),) = told
+    made = cohorts.generate(wb, researcher, {each.name: each for each in wordings[:3]})
+    assert {(view.persons, view.attrition[-1].persons) for view in made} == {(persons, persons)}
+    assert {view.persons for view in cohorts.list_cohorts(wb, scientist) if view.name.startswith("again_")} == {persons}
+    said: set[str] = set()
+    for each in wordings[3:6]:
+        (tmp_path / "worded.json").write_text(write_definition(each), "utf-8")
+        home = ["--home", str(wb.settings.home), "--as", "researcher"]
+        for verb in ("count", "attrition"):
+            said.add(workbench("cohort", verb, str(tmp_path / "worded.json"), *home, cwd=tmp_path).stdout)
+    assert all(persons.text_en in text for text in said), said
 
 
 def test_a_few_persons_fewer_are_not_told(wb: Workbench, researcher: Actor, counter: LiveCounter) -> None:

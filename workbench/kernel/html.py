@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Collection, Iterable, Sequence
-from html import escape
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""What no page may hold (HTML Living Standard, 13.2.3.5), and what would turn the direction of the text after it."""
 
 
 class Html(str):
     """Text that is markup already."""
 
     __slots__ = ()
+
+
+def escape(text: str) -> str:
+    """Return text as markup shows it; a control character becomes the sign for what cannot be shown."""
+    return html.escape(_CONTROLS.sub("\ufffd", text))
 
 
 def esc(value: object) -> Html:

@@ -7,7 +7,6 @@ persons, no id or digest of data. From the same log the same register, byte for 
 from __future__ import annotations
 
 import json
-from html import escape
 from typing import Any
 
 from sqlalchemy import Connection
@@ -17,6 +16,7 @@ from workbench.governance.actors import Actor
 from workbench.governance.legal_bases import field_label, legal_basis
 from workbench.governance.sensitive import sensitive_classes
 from workbench.kernel.digest import digest_document
+from workbench.kernel.html import escape
 from workbench.kernel.text import LANGS, Lang, catalogue, say
 from workbench.services.context import Workbench, acting, event
 from workbench.services.expiry import expire

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
 import jsonschema
+from jsonschema import validators
 
 from workbench.kernel.errors import InvalidInput
 
@@ -25,12 +27,21 @@ def validate(document: Mapping[str, Any], kind: str) -> None:
     Raises `InvalidInput` (`kernel.document_invalid`) naming the first place that does not fit, never its value:
     values may identify somebody.
     """
-    validator: Any = jsonschema.Draft202012Validator(schema(kind))
+    validator: Any = _Validator(schema(kind))
     problems: list[Any] = sorted(validator.iter_errors(document), key=lambda error: list(map(str, error.absolute_path)))
     if problems:
         first = problems[0]
         path = "/".join(map(str, first.absolute_path)) or "/"
         raise InvalidInput("kernel.document_invalid", kind=kind, path=path, rule=f"{first.validator}: {_rule(first)}")
+
+
+def _pattern(validator: Any, pattern: str, instance: Any, _: Any) -> Iterator[jsonschema.ValidationError]:
+    """JSON Schema's `$` is the very end of a text; Python's lets a line feed follow."""
+    if validator.is_type(instance, "string") and not re.search(re.sub(r"\$$", r"\\Z", pattern), instance):
+        yield jsonschema.ValidationError(f"does not match {pattern}")
+
+
+_Validator = cast("Any", validators).extend(jsonschema.Draft202012Validator, {"pattern": _pattern})
 
 
 def _rule(error: Any) -> str:
