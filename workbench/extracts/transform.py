@@ -132,7 +132,7 @@ def event_table(
     return pl.concat(parts)
 
 
-_PART = 2**17
+_PART = 2**19
 """Rows made at a time: what lies between those read and those delivered is never held for the whole table."""
 
 
