@@ -44,7 +44,7 @@ def run(data: Data, today: date, use: pa.Table | None = None, progress: Progress
     `workbench.vocabulary.use` counted of these tables, if it was."""
     checks = all_checks()
     numbers: Numbers = {}
-    steps = _steps(data, checks, today, use, numbers)
+    steps = _steps(data, checks, today, use)
     for done, (name, step) in enumerate(steps):
         progress(done / len(steps), name)
         with suppress(driver.duckdb.Error):  # its checks have no numbers then, which is what `error` says
@@ -61,11 +61,9 @@ def summary(results: Sequence[Result]) -> dict[Status, int]:
 
 
 def _steps(
-    data: Data, checks: Sequence[Check], today: date, use: pa.Table | None, numbers: Numbers
+    data: Data, checks: Sequence[Check], today: date, use: pa.Table | None
 ) -> list[tuple[str, Callable[[], Numbers]]]:
-    """Return what is counted, one family after the other; the name of a table stands for its own rows. `numbers` is
-    where they are kept: whether ids of visits repeat is known before visits are looked up."""
-    visit = next(check for check in checks if check.id == "isPrimaryKey:visit_occurrence.visit_occurrence_id")
+    """Return what is counted, one family after the other; the name of a table stands for its own rows."""
     steps: list[tuple[str, Callable[[], Numbers]]] = []
     if data.rows.get("person"):
         steps.append(("who", lambda: _nothing(rowwise.persons(data))))
@@ -75,8 +73,8 @@ def _steps(
     steps += [
         ("concepts", lambda: _of_concepts(data, checks, use)),
         ("references", lambda: lookups.references(data, checks)),
+        ("visits", lambda: lookups.visits(data, checks)),
         ("keys", lambda: grouped.keys(data, checks)),
-        ("visits", lambda: lookups.visits(data, checks, repeated=bool(numbers.get(visit, (1, 0))[0]))),
         ("completeness", lambda: grouped.completeness(data, checks)),
         ("overlaps", lambda: grouped.overlaps(data, checks)),
         ("source_values", lambda: grouped.source_values(data, checks)),

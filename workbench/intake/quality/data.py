@@ -23,13 +23,15 @@ BATCH = 122_880
 @dataclass(frozen=True)
 class Data:
     """Tables by name, each one Parquet file. `types`: table → column → DuckDB's type; `rows`: table → rows; `filled`:
-    (table, column) → rows that have a value."""
+    (table, column) → rows that have a value; `kept`: (table, column) → its ids (`dense.Known`), each of which stands
+    once, while several look them up."""
 
     connection: Any
     files: Mapping[str, Path]
     types: Mapping[str, Mapping[str, str]] = field(repr=False)
     rows: Mapping[str, int] = field(repr=False)
     filled: Mapping[tuple[str, str], int] = field(repr=False)
+    kept: dict[tuple[str, str], Any] = field(default_factory=dict[tuple[str, str], Any], repr=False)
 
     @classmethod
     def of(cls, connection: Any, files: Mapping[str, Path]) -> Data:

@@ -125,6 +125,15 @@ def known(data: Data, table: str, key: str, query: exp.Select | None = None, day
         return None
 
 
+def once(data: Data, table: str, key: str) -> bool | None:
+    """Answer whether no id of a column stands twice, and keep the ids then; None where they are far apart."""
+    ids = data.kept.get((table, key)) or known(data, table, key)
+    if ids is None or len(ids) < data.filled[table, key]:
+        return None if ids is None else False
+    data.kept[table, key] = ids
+    return True
+
+
 def is_whole(data: Data, table: str, name: str) -> bool:
     """Say whether a column holds whole numbers of at most 64 bits."""
     return data.types[table].get(name) in _WHOLE

@@ -26,8 +26,11 @@ from workbench.intake.nodes import (
 )
 from workbench.intake.quality.checks import FEMALE, MALE, Check
 from workbench.intake.quality.data import Data, alias
-from workbench.intake.quality.dense import Known, is_whole, known, whole
+from workbench.intake.quality.dense import Known, is_whole, known, once, whole
 from workbench.intake.quality.rowwise import WHO, Numbers
+
+_LOOKED_UP = ("person", "visit_occurrence")
+"""Tables whose ids others look up, and that are kept for them."""
 
 SEX = {"male": MALE, "female": FEMALE}
 
@@ -35,12 +38,14 @@ SEX = {"male": MALE, "female": FEMALE}
 def keys(data: Data, checks: Sequence[Check]) -> Numbers:
     """Count the rows whose key another row has too."""
     mine = [check for check in checks if check.name == "isPrimaryKey" and data.has(check.table, str(check.column))]
-    return {check: (_repeated(data, check.table, str(check.column)), data.rows[check.table]) for check in mine}
+    return {check: (repeated(data, check.table, str(check.column)), data.rows[check.table]) for check in mine}
 
 
-def _repeated(data: Data, table: str, key: str) -> int:
-    ids = known(data, table, key)
-    if ids is not None and len(ids) == data.filled[table, key]:
+def repeated(data: Data, table: str, key: str) -> int:
+    """Return how many rows have an id that another row has too."""
+    if once(data, table, key):
+        if table not in _LOOKED_UP:
+            del data.kept[table, key]
         return 0
     there = data.there(table, key)
     counted = select(named(call("count"), "n"), source=data.scan(table), where=there, group=column(key))
@@ -76,7 +81,8 @@ class _Persons:
     def of(cls, data: Data, table: str, where: Node | None = None) -> _Persons:
         tests = [each for each in (data.there(table, "person_id"), where) if each is not None]
         rows = select(whole("person_id"), source=data.scan(table), where=both(*tests) if tests else None)
-        return cls(data, rows, known(data, table, "person_id", rows))
+        kept = data.kept.get((table, "person_id")) if where is None else None
+        return cls(data, rows, kept or known(data, table, "person_id", rows))
 
     def count(self) -> int:
         if self.ids is not None:

@@ -35,12 +35,14 @@ from workbench.intake.nodes import (
 from workbench.intake.quality.checks import Check
 from workbench.intake.quality.data import Data
 from workbench.intake.quality.dense import Known, is_whole, known
+from workbench.intake.quality.grouped import repeated
 from workbench.intake.quality.rowwise import Numbers, has_source_value
 from workbench.vocabulary.use import Used, count_use
 
 CONCEPTS = ("fkDomain", "fkClass", "isStandardValidConcept")
 UNMAPPED = ("standardConceptRecordCompleteness", "sourceConceptRecordCompleteness")
 WEEK = 7
+VISIT = ("visit_occurrence", "visit_occurrence_id")
 _WIDE = {"concept_ancestor", "concept_relationship", "concept_synonym"}
 """Tables that are a vocabulary's own and long: a row of theirs is looked up as it is."""
 
@@ -202,15 +204,15 @@ class _Visited:
         return str(self.refers.column) if self.refers else "visit_occurrence_id"
 
 
-def visits(data: Data, checks: Sequence[Check], *, repeated: bool) -> Numbers:
+def visits(data: Data, checks: Sequence[Check]) -> Numbers:
     """Count rows of visits that are not there, and rows more than a week outside their visit: visits are read once for
-    all tables. Where ids of visits are `repeated`, the widest of their days count."""
+    all tables. Where an id of visits is repeated, the widest of their days count."""
     parts = _visited(data, checks)
     if "visit_occurrence" not in data.files:
         refers = [part.refers for part in parts if part.refers]
         return {check: (data.filled[check.table, str(check.column)], data.rows[check.table]) for check in refers}
     result: Numbers = {}
-    for part, (inside, outside) in zip(parts, _far(data, parts, repeated) if parts else (), strict=True):
+    for part, (inside, outside) in zip(parts, _far(data, parts) if parts else (), strict=True):
         if part.refers:
             result[part.refers] = (data.filled[part.table, part.column] - inside, data.rows[part.table])
         if part.within:
@@ -232,9 +234,8 @@ def _visited(data: Data, checks: Sequence[Check]) -> list[_Visited]:
     return parts
 
 
-def _far(data: Data, parts: Sequence[_Visited], repeated: bool) -> list[tuple[int, int]]:
+def _far(data: Data, parts: Sequence[_Visited]) -> list[tuple[int, int]]:
     """Return for each part its rows whose visit is there, and those that are far from its days."""
-    visits = _days_of_visits(data, repeated)
     rows = [
         select(
             named(column(part.column), "visit"),
@@ -244,24 +245,30 @@ def _far(data: Data, parts: Sequence[_Visited], repeated: bool) -> list[tuple[in
         )
         for part in parts
     ]
-    ids = known(data, "visit_occurrence", "visit_occurrence_id", visits, days=2)
+    table, key = VISIT
+    ids = known(data, table, key, _days_of_visits(data, grouped=False), days=2)
+    if ids is not None and len(ids) == data.filled[VISIT]:
+        data.kept[VISIT] = ids
+    elif ids is not None:
+        ids = known(data, table, key, _days_of_visits(data, grouped=True), days=2)
     if ids is None or not all(is_whole(data, part.table, part.column) for part in parts):
-        return _joined_visits(data, rows, visits)
+        return _joined_visits(data, rows, _days_of_visits(data, grouped=bool(repeated(data, table, key))))
     return [_far_from(data, each, ids) for each in rows]
 
 
-def _days_of_visits(data: Data, repeated: bool) -> exp.Select:
-    """Return the query: visits with the first and the last day on which their events may lie."""
+def _days_of_visits(data: Data, *, grouped: bool) -> exp.Select:
+    """Return the query: visits with the first and the last day on which their events may lie; each id once where they
+    are `grouped`."""
     key = column("visit_occurrence_id")
     start, end = (cast(column(name), "DATE") for name in ("visit_start_date", "visit_end_date"))
-    first, last = (call("min", start), call("max", end)) if repeated else (start, end)
+    first, last = (call("min", start), call("max", end)) if grouped else (start, end)
     return select(
         key,
         named(exp.Sub(this=first, expression=number(WEEK)), "first"),
         named(exp.Add(this=last, expression=number(WEEK)), "last"),
         source=data.scan("visit_occurrence"),
         where=data.there("visit_occurrence", "visit_occurrence_id"),
-        group=key if repeated else None,
+        group=key if grouped else None,
     )
 
 

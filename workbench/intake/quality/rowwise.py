@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -29,6 +29,7 @@ from workbench.intake.nodes import (
 )
 from workbench.intake.quality.checks import Check
 from workbench.intake.quality.data import Data
+from workbench.intake.quality.dense import once
 from workbench.repository.cdm import TABLES
 
 Numbers = dict[Check, tuple[int, int]]
@@ -51,19 +52,21 @@ def persons(data: Data) -> None:
     year = column("year_of_birth", "p")
     first = call("try", call("make_date", year, *parts))
     june = call("try", call("make_date", year, number(6), one))
+    alone = data.filled["person", "person_id"] == data.rows["person"] and once(data, "person", "person_id")
+    least: Callable[[Node], Node] = (lambda value: value) if alone else (lambda value: call("min", value))
     values: dict[str, Node] = {
-        "born": call("min", call("coalesce", born, first)),
-        "june": call("min", call("coalesce", born, june)),
-        "sex": call("min", column("gender_concept_id", "p")),
+        "born": least(call("coalesce", born, first)),
+        "june": least(call("coalesce", born, june)),
+        "sex": least(column("gender_concept_id", "p")),
     }
     deaths = "death" in data.files
-    values["until"] = call("min", column("until", "d")) if deaths else cast(exp.Null(), "DATE")
-    dead_too: Node = not_null(call("min", column("person_id", "d"))) if deaths else exp.Boolean(this=False)
+    values["until"] = least(column("until", "d")) if deaths else cast(exp.Null(), "DATE")
+    dead_too: Node = not_null(least(column("person_id", "d"))) if deaths else exp.Boolean(this=False)
     query = select(
         column("person_id", "p"),
         *(named(value, name) for name, value in {**values, "dead": dead_too}.items()),
         source=data.scan("person", "p"),
-        group=column("person_id", "p"),
+        group=None if alone else column("person_id", "p"),
     )
     if deaths:
         died = call("min", _day(column("death_date")))
