@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,6 @@ def clean(bleed: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(clean: Path, tmp_path: Path) -> Path:
-    import shutil
-
     shutil.copytree(clean, tmp_path / "extract")
     return tmp_path / "extract"
 
