@@ -12,6 +12,7 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
+from workbench.extracts.build import build_extract
 from workbench.governance.keys import StudySecrets, demonstration_entropy
 from workbench.kernel.digest import digest_document
 
@@ -162,3 +163,21 @@ def write_release(folder: Path, tables: Mapping[str, pl.DataFrame]) -> dict[str,
     for name, frame in tables.items():
         frame.write_parquet(folder / f"{name}.parquet")
     return {name: folder / f"{name}.parquet" for name in tables}
+
+
+def make(case: Case, into: Path) -> dict[str, Any]:
+    """Make the extract of a case, its outcomes followed to the end; return its manifest."""
+    papers = Papers()
+    papers.protocol["outcome_period"] = papers.request["outcome_period"] = {"from_day": 0, "to_day": None}
+    return build_extract(
+        release_tables=case.tables,
+        release_digest=RELEASE,
+        cut_off=case.cut_off,
+        cohort=case.cohort,
+        cohort_digest=COHORT,
+        outcomes={"gi_bleed": (OUTCOME, case.outcome)},
+        secrets=secrets(),
+        synthetic=True,
+        into=into,
+        **papers.sealed(),
+    )

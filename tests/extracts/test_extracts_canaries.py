@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,10 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from made_release import Case, gibleed, secrets
-from test_extracts_inspect import inspected, make, plant
+from test_extracts_inspect import inspected, plant
 
 from workbench.extracts.canaries import PERSONS
-from workbench.extracts.inspect import Truth, truth
+from workbench.extracts.inspect import Truth
 from workbench.extracts.read import read_manifest
 from workbench.governance.pseudonyms import pseudonymize
 from workbench.kernel.text import LANGS, say
@@ -44,24 +43,6 @@ def bleed(tmp_path_factory: pytest.TempPathFactory) -> Case:
     pq.ParquetWriter(folder / "care_site.parquet", empty.to_arrow().schema).close()  # not even one row group
     made["care_site"] = empty
     return dataclasses.replace(case, tables={**case.tables, **{name: folder / f"{name}.parquet" for name in made}})
-
-
-@pytest.fixture(scope="module")
-def known(bleed: Case) -> Truth:
-    return truth(bleed.tables, bleed.cohort, bleed.cut_off)
-
-
-@pytest.fixture(scope="module")
-def clean(bleed: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    into = tmp_path_factory.mktemp("made") / "extract"
-    make(bleed, into)
-    return into
-
-
-@pytest.fixture
-def folder(clean: Path, tmp_path: Path) -> Path:
-    shutil.copytree(clean, tmp_path / "extract")
-    return tmp_path / "extract"
 
 
 def real(frame: pl.DataFrame, known: Truth) -> pl.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -11,11 +10,10 @@ from typing import Any
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
-from made_release import COHORT, OUTCOME, RELEASE, Case, Papers, gibleed, secrets
+from made_release import Case, Papers, gibleed, make, secrets
 
 from workbench.extracts import build, package
-from workbench.extracts.build import build_extract
-from workbench.extracts.inspect import Finding, Truth, inspect_extract, truth
+from workbench.extracts.inspect import Finding, Truth, inspect_extract
 from workbench.extracts.read import read_manifest, read_table
 from workbench.governance.sealed import write_sealed
 from workbench.kernel.errors import Refused
@@ -27,41 +25,6 @@ Change = Callable[[pl.DataFrame, Truth], pl.DataFrame]
 @pytest.fixture(scope="module")
 def bleed(tmp_path_factory: pytest.TempPathFactory) -> Case:
     return gibleed(tmp_path_factory.mktemp("release"))
-
-
-@pytest.fixture(scope="module")
-def known(bleed: Case) -> Truth:
-    return truth(bleed.tables, bleed.cohort, bleed.cut_off)
-
-
-@pytest.fixture(scope="module")
-def clean(bleed: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    into = tmp_path_factory.mktemp("made") / "extract"
-    make(bleed, into)
-    return into
-
-
-@pytest.fixture
-def folder(clean: Path, tmp_path: Path) -> Path:
-    shutil.copytree(clean, tmp_path / "extract")
-    return tmp_path / "extract"
-
-
-def make(case: Case, into: Path) -> dict[str, Any]:
-    papers = Papers()
-    papers.protocol["outcome_period"] = papers.request["outcome_period"] = {"from_day": 0, "to_day": None}
-    return build_extract(
-        release_tables=case.tables,
-        release_digest=RELEASE,
-        cut_off=case.cut_off,
-        cohort=case.cohort,
-        cohort_digest=COHORT,
-        outcomes={"gi_bleed": (OUTCOME, case.outcome)},
-        secrets=secrets(),
-        synthetic=True,
-        into=into,
-        **papers.sealed(),
-    )
 
 
 def plant(folder: Path, table: str, change: Change, known: Truth) -> None:

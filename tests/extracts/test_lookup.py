@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.extracts import lookup
+from workbench.extracts.transform import _linked
+from workbench.governance.pseudonyms import Pseudonyms
 
 NEAR, FAR = st.integers(-5, 40), st.integers(-(2**62), 2**62)
 
@@ -29,3 +32,12 @@ def test_places_and_distinct_values_are_those_of_plain_python(ids: st.SearchStra
 def test_runs_start_where_values_change() -> None:
     assert lookup.run_starts(np.array([3, 3, 1, 1, 3])).tolist() == [0, 2, 4]
     assert lookup.run_starts(np.array([], dtype=np.int64)).tolist() == []
+
+
+def test_a_key_that_has_no_pseudonym_gets_none_and_never_anothers() -> None:
+    link = Pseudonyms(np.array([1, 2]), np.array([10, 20]), 0)
+    assert _linked(pl.Series("visit", [2, None, 7, 1]), link).to_list() == [20, None, None, 10]
+    assert _linked(pl.Series("visit", [2, None]), Pseudonyms(np.empty(0, int), np.empty(0, int), 0)).to_list() == [
+        None,
+        None,
+    ]

@@ -55,13 +55,9 @@ def build_extract(
     secrets give the same manifest but for `files`. Raises `Refused` (`extract.stale_approval`, `extract.not_approved`,
     `extract.inspection`), `Unavailable` (`extract.release_incomplete`), and what the engine raises.
     """
-    made_of = {
-        "release": approved_release or release_digest,
-        "cohort": cohort_digest,
-        "outcomes": [digest for digest, _ in outcomes.values()],
-    }
-    named = {name: refresh[name] for name in made_of} if refresh else made_of
-    check_papers(request, protocol, approval, **named)
+    digests = [digest for digest, _ in outcomes.values()]
+    made_of = {"release": approved_release or release_digest, "cohort": cohort_digest, "outcomes": digests}
+    check_papers(request, protocol, approval, **{name: refresh[name] if refresh else made_of[name] for name in made_of})
     columns = delivered_columns(request["tables"], protocol["tables"])
     periods = {name: _period(name, request, protocol) for name in ("period", "outcome_period")}
     rows = {name: pl.DataFrame(table) for name, (_, table) in outcomes.items()}
@@ -72,10 +68,8 @@ def build_extract(
     progress(0.7, "write")
     into.mkdir(mode=0o700, parents=True, exist_ok=True)
     manifest: dict[str, Any] = {
-        "format": "workbench/extract/1",
-        **_papers(request, protocol, approval),
+        **_papers(request, protocol, approval, refresh),
         "synthetic": synthetic,
-        **({"refresh": dict(refresh)} if refresh else {}),
         "release": release_digest,
         "cohort": cohort_digest,
         "outcomes": [outcomes[name][0] for name in sorted(outcomes)],
@@ -97,10 +91,15 @@ def build_extract(
     return manifest
 
 
-def _papers(request: Mapping[str, Any], protocol: Mapping[str, Any], approval: Mapping[str, Any]) -> dict[str, str]:
-    """The study of an extract, and the digests of the papers that allow it."""
+def _papers(
+    request: Mapping[str, Any], protocol: Mapping[str, Any], approval: Mapping[str, Any],
+    refresh: Mapping[str, Any] | None,
+) -> dict[str, Any]:  # fmt: skip
+    """The study of an extract, the digests of the papers that allow it, and which refresh it is, if one."""
     papers = {"request": request, "protocol": protocol, "approval": approval}
-    return {"study": protocol["study"], **{name: digest_document(paper) for name, paper in papers.items()}}
+    digests = {name: digest_document(paper) for name, paper in papers.items()}
+    renewed = {"refresh": dict(refresh)} if refresh else {}
+    return {"format": "workbench/extract/1", "study": protocol["study"], **digests, **renewed}
 
 
 def check_papers(

@@ -182,22 +182,22 @@ def _delivered_events(
 
 
 def _beside(rows: pl.DataFrame, limits: pl.DataFrame) -> pl.DataFrame:
-    """Return rows, all of persons of `limits`, with its columns beside them."""
+    """Return the rows of persons of `limits`, with its columns beside them."""
     at = lookup.places(limits["person_id"].to_numpy(), rows["person_id"].cast(pl.Int64).to_numpy())
+    if at.size and at.min() < 0:
+        rows, at = rows.filter(pl.Series(at >= 0)), at[at >= 0]
     return rows.hstack(limits.drop("person_id").select(pl.all().gather(at)))
 
 
 def _linked(keys: pl.Series, link: Pseudonyms) -> pl.Series:
-    """Return the pseudonyms of keys; no key has none."""
+    """Return the pseudonyms of keys; no key, and one that has none, has none: never another's."""
+    none = pl.Series(keys.name, [None], pl.Int64).new_from_index(0, keys.len())
     if not link.ids.size:
-        return _none(keys.name, keys.len())
+        return none
     at = lookup.places(link.ids, keys.cast(pl.Int64).fill_null(int(link.ids[0])).to_numpy())
+    known = keys.is_not_null() & pl.Series(at >= 0)
     linked = pl.Series(keys.name, link.values[at])
-    return linked if not keys.null_count() else linked.zip_with(keys.is_not_null(), _none(keys.name, keys.len()))
-
-
-def _none(name: str, rows: int) -> pl.Series:
-    return pl.Series(name, [None], pl.Int64).new_from_index(0, rows)
+    return linked if known.all() else linked.zip_with(known, none)
 
 
 def _typed(frame: pl.DataFrame, plan: Plan) -> pl.DataFrame:
