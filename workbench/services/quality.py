@@ -12,7 +12,8 @@ from workbench.governance.suppression import withheld
 from workbench.intake.quality import compare
 from workbench.intake.quality.checks import Check, all_checks
 from workbench.intake.quality.compare import Change
-from workbench.intake.quality.profile import BAND, LONGEST, MANY
+from workbench.intake.quality.observation import LONGEST, MANY
+from workbench.intake.quality.profile import BAND
 from workbench.intake.quality.report import assess
 from workbench.kernel import clock
 from workbench.kernel.digest import digest_document, short

@@ -17,7 +17,7 @@ from typing import Literal
 import pyarrow as pa
 
 from workbench.engines import duckdb as driver
-from workbench.intake.quality import grouped, lookups, rowwise
+from workbench.intake.quality import grouped, lookups, observation, rowwise
 from workbench.intake.quality.checks import Check, all_checks
 from workbench.intake.quality.data import Data
 from workbench.intake.quality.rowwise import Numbers
@@ -67,6 +67,7 @@ def _steps(
     steps: list[tuple[str, Callable[[], Numbers]]] = []
     if data.rows.get("person"):
         steps.append(("who", lambda: _nothing(rowwise.persons(data))))
+    steps.append(("observed", lambda: _nothing(observation.persons(data))))
     for table in data.files:
         mine = [check for check in checks if check.table == table]
         steps.append((table, lambda table=table, mine=mine: rowwise.count(data, table, mine, today)))
@@ -76,7 +77,7 @@ def _steps(
         ("visits", lambda: lookups.visits(data, checks)),
         ("keys", lambda: grouped.keys(data, checks)),
         ("completeness", lambda: grouped.completeness(data, checks)),
-        ("overlaps", lambda: grouped.overlaps(data, checks)),
+        ("overlaps", lambda: observation.overlaps(data, checks)),
         ("source_values", lambda: grouped.source_values(data, checks)),
         ("sexes", lambda: grouped.sexes(data, checks)),
         ("units", lambda: grouped.units(data, checks)),

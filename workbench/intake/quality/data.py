@@ -19,6 +19,9 @@ from workbench.intake.nodes import Node, call, column, not_null, render, scan, s
 BATCH = 122_880
 """Rows of a batch: those of a row group as DuckDB writes them."""
 
+NO_DAY = -(2**31)
+"""Stands for a day that is not known; DuckDB's own days lie after it, its `-infinity` too."""
+
 
 @dataclass(frozen=True)
 class Data:
@@ -70,15 +73,16 @@ class Data:
         return self.connection.execute(render(query)).fetchall()
 
     def batches(self, query: exp.Query) -> Iterator[tuple[Any, ...]]:
-        """Yield a query's rows as NumPy columns, some thousands at a time; all of them, before the next query."""
+        """Yield a query's rows as NumPy columns, some thousands at a time; all of them, before the next query. Days are
+        numbers of days since 1970, `NO_DAY` where there is none: half as long as NumPy's own."""
         with self.connection.sql(render(query)).to_arrow_reader(BATCH) as reader:
             for batch in reader:
-                yield tuple(each.to_numpy(zero_copy_only=False) for each in batch.columns)
+                yield tuple(_numpy(each) for each in batch.columns)
 
     def ids(self, table: str, name: str) -> Iterator[NDArray[np.int64]]:
         """Yield a column of whole numbers, those that are there: straight from its file, which takes a third less time
-        than a query."""
-        with pq.ParquetFile(self.files[table]) as file:
+        than a query, a row group at a time (buffered before, the system would hand out memory for all of them)."""
+        with pq.ParquetFile(self.files[table], pre_buffer=False) as file:
             for batch in file.iter_batches(BATCH, columns=[name], use_threads=False):
                 values = batch.column(0)
                 values = values.drop_null() if values.null_count else values  # it copies even where there is none
@@ -101,6 +105,13 @@ class Data:
 def alias(table: exp.Table, name: str) -> exp.Table:
     """Return a work table under an alias."""
     return exp.Table(this=table.this.copy(), alias=exp.TableAlias(this=exp.to_identifier(name)))
+
+
+def _numpy(column_of_rows: pa.Array) -> NDArray[Any]:
+    if pa.types.is_date32(column_of_rows.type):
+        days = column_of_rows.view(pa.int32())
+        return (days.fill_null(NO_DAY) if days.null_count else days).to_numpy()
+    return column_of_rows.to_numpy(zero_copy_only=False)
 
 
 def _counted(connection: Any, path: Path) -> tuple[int, dict[str, int]]:

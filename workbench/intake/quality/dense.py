@@ -18,8 +18,8 @@ from workbench.intake.nodes import call, cast, column, named, select
 from workbench.intake.quality.data import BATCH, Data
 
 Ints = NDArray[np.int64]
-Days = NDArray[np.datetime64]
-"""Days; NaT where none is known, which is neither before nor after any other."""
+Days = NDArray[np.int32]
+"""Days since 1970 (`Data.batches`)."""
 
 PAGE = 12
 """Bits of an id that say its place on its page."""
@@ -66,14 +66,14 @@ class _Places:
     def add(self, ids: Ints) -> Ints:
         """Return the place of each id, with room for those that had none. Raises _Far where there is too little."""
         new = self.find(ids) < 1 << PAGE
-        if new.any():
-            pages = np.unique(_runs(ids[new] >> PAGE)) - self._below
-            self._directory[pages] = self.size + (np.arange(len(pages)) << PAGE)
-            self.size += len(pages) << PAGE
-            if self.size > self._most:
-                raise _Far
-            return self.find(ids)
-        return self._found[: len(ids)]
+        if not new.any():
+            return self._found[: len(ids)]
+        pages = np.unique(_runs(ids[new] >> PAGE)) - self._below
+        self._directory[pages] = self.size + (np.arange(len(pages)) << PAGE)
+        self.size += len(pages) << PAGE
+        if self.size > self._most:
+            raise _Far
+        return self.find(ids)
 
 
 class Known:
@@ -92,7 +92,7 @@ class Known:
         return self._there.take(self._places.find(ids))
 
     def of(self, ids: Ints) -> tuple[NDArray[np.bool_], list[Days]]:
-        """Say of each id whether it is there, and return the columns' values: NaT for one that is not."""
+        """Say of each id whether it is there, and return the columns' values: any, for one that is not."""
         places = self._places.find(ids)
         return self._there.take(places), [values.take(places) for values in self._values]
 
@@ -115,7 +115,7 @@ def known(data: Data, table: str, key: str, query: exp.Select | None = None, day
     if low is None:
         return None
     count = data.filled[table, key]
-    most = min(max(SMALL, SPREAD * count), MOST // (1 + 8 * days))
+    most = min(max(SMALL, SPREAD * count), MOST // (1 + 4 * days))
     if count > most:
         return None
     batches = data.batches(query) if query is not None else ((ids,) for ids in data.ids(table, key))
@@ -147,13 +147,13 @@ def whole(name: str) -> exp.Alias:
 def _filled(places: _Places, batches: Iterator[tuple[Any, ...]], count: int, days: int) -> Known:
     room = count + count // 8 + (64 << PAGE)  # most often enough: making more room copies what is there
     there = np.zeros(room, np.bool_)
-    values = [np.full(room, "NaT", "M8[D]") for _ in range(days)]
+    values = [np.zeros(room, np.int32) for _ in range(days)]
     for ids, *columns in batches:
         place = places.add(ids)
         if places.size > len(there):
             more = max(places.size, 2 * len(there)) - len(there)
             there = np.concatenate([there, np.zeros(more, np.bool_)])
-            values = [np.concatenate([each, np.full(more, "NaT", "M8[D]")]) for each in values]
+            values = [np.concatenate([each, np.zeros(more, np.int32)]) for each in values]
         there[place] = True
         for each, column_of_days in zip(values, columns, strict=True):
             each[place] = column_of_days

@@ -21,7 +21,6 @@ from workbench.intake.nodes import (
     negate,
     not_null,
     number,
-    over,
     select,
 )
 from workbench.intake.quality.checks import FEMALE, MALE, Check
@@ -106,23 +105,6 @@ class _Persons:
 
 def _distinct(value: Node) -> exp.Count:
     return exp.Count(this=exp.Distinct(expressions=[value]))
-
-
-def overlaps(data: Data, checks: Sequence[Check]) -> Numbers:
-    """Count persons with observation periods that overlap, or that begin the day after another ends."""
-    mine = [check for check in checks if check.name == "measureObservationPeriodOverlap"]
-    start, end = "observation_period_start_date", "observation_period_end_date"
-    if not mine or not data.has("observation_period", "person_id", start, end):
-        return {}
-    person, first, last = column("person_id"), column(start), column(end)
-    latest = over(call("max", last), [person], [first, last, column("observation_period_id")])
-    latest.set("spec", exp.WindowSpec(kind="ROWS", start="UNBOUNDED", start_side="PRECEDING", end="1",
-                                      end_side="PRECEDING"))  # fmt: skip
-    seen = select(person, named(first, "first"), named(latest, "latest"), source=data.scan("observation_period"))
-    touches = negate(exp.GT(this=column("first"), expression=exp.Add(this=column("latest"), expression=number(1))))
-    one = exp.Case(ifs=[exp.If(this=both(not_null(column("latest")), touches), true=person)])
-    failed, looked = data.numbers(select(_distinct(one), _distinct(person), source=seen))
-    return {mine[0]: (failed, looked)}
 
 
 _FALSE = exp.Boolean(this=False)

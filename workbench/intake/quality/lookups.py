@@ -33,7 +33,7 @@ from workbench.intake.nodes import (
     union,
 )
 from workbench.intake.quality.checks import Check
-from workbench.intake.quality.data import Data
+from workbench.intake.quality.data import NO_DAY, Data
 from workbench.intake.quality.dense import Known, is_whole, known
 from workbench.intake.quality.grouped import repeated
 from workbench.intake.quality.rowwise import Numbers, has_source_value
@@ -264,12 +264,17 @@ def _days_of_visits(data: Data, *, grouped: bool) -> exp.Select:
     first, last = (call("min", start), call("max", end)) if grouped else (start, end)
     return select(
         key,
-        named(exp.Sub(this=first, expression=number(WEEK)), "first"),
-        named(exp.Add(this=last, expression=number(WEEK)), "last"),
+        named(call("coalesce", exp.Sub(this=first, expression=number(WEEK)), _ever("-infinity")), "first"),
+        named(call("coalesce", exp.Add(this=last, expression=number(WEEK)), _ever("infinity")), "last"),
         source=data.scan("visit_occurrence"),
         where=data.there("visit_occurrence", "visit_occurrence_id"),
         group=key if grouped else None,
     )
+
+
+def _ever(end: str) -> Node:
+    """Return a day that no other lies beyond: a visit without its day has no bound there."""
+    return cast(text(end), "DATE")
 
 
 def _far_from(data: Data, rows: exp.Select, visits: Known) -> tuple[int, int]:
@@ -277,7 +282,8 @@ def _far_from(data: Data, rows: exp.Select, visits: Known) -> tuple[int, int]:
     for ids, day in data.batches(rows):
         there, (first, last) = visits.of(ids)
         inside += int(np.count_nonzero(there))
-        outside += int(np.count_nonzero((day < first) | (last < day)))
+        far = (day < first) | (last < day)
+        outside += int(np.count_nonzero(far & there & (day != NO_DAY)))
     return inside, outside
 
 

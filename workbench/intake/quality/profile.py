@@ -6,7 +6,6 @@ Beside each number of records stands its *crowd*, at least so many persons are b
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +13,6 @@ import pyarrow as pa
 from sqlglot import exp
 
 from workbench.intake.nodes import (
-    Node,
     both,
     call,
     cast,
@@ -27,8 +25,10 @@ from workbench.intake.nodes import (
     select,
     text,
 )
+from workbench.intake.quality import observation
 from workbench.intake.quality.checks import facts
 from workbench.intake.quality.data import Data
+from workbench.intake.quality.observation import OBSERVED
 from workbench.intake.quality.rowwise import WHO
 from workbench.repository.cdm import RECORDS, TABLES
 from workbench.vocabulary.use import DERIVED, classes_of
@@ -37,22 +37,17 @@ TOP = 20
 BAND = 10
 """Years of one age group."""
 
-LONGEST = 20
-"""Years of observation from which on persons are counted together."""
-
-MANY = 4
-"""Observation periods from which on persons are counted together."""
-
 
 def profile(data: Data, use: pa.Table) -> dict[str, Any]:
-    """Return the counts of a release. The work table `who` (`rowwise.persons`) must be there; `use` is how often each
+    """Return the counts of a release. The work tables `who` (`rowwise.persons`) and
+    `observed` (`observation.persons`) must be there; `use` is how often each
     concept stands in each column of concepts."""
     months = {name: _months(data, name) for name in RECORDS if _dated(data, name)}
     data.upload("used_concepts", use)
     return {
         "persons": data.rows.get("person", 0),
         "ages": _ages(data),
-        "observation": _observation(data),
+        "observation": observation.profile(data),
         "months": {name: _series(found) for name, found in months.items()},
         "years": {name: _years(found) for name, found in months.items()},
         "concepts": list(_top(data)),
@@ -91,64 +86,17 @@ def _years(months: list[tuple[str, int, int]]) -> dict[str, list[int]]:
 
 def _ages(data: Data) -> list[dict[str, Any]]:
     """Return persons by sex and age group, at the start of their first observation period."""
-    if not data.has("person", "year_of_birth") or not data.has("observation_period", "observation_period_start_date"):
+    if not data.has("person", "year_of_birth") or not observation.known(data):
         return []
-    first = select(
-        column("person_id"),
-        named(call("min", column("observation_period_start_date")), "first"),
-        source=data.scan("observation_period"),
-        group=column("person_id"),
-    ).subquery("o", copy=False)
-    age = exp.Sub(this=call("year", column("first", "o")), expression=call("year", column("june", WHO)))
+    age = exp.Sub(this=call("year", column("first", OBSERVED)), expression=call("year", column("june", WHO)))
     tens = call("floor", exp.Div(this=exp.Paren(this=age), expression=number(BAND)))
     band = exp.Mul(this=cast(tens, "BIGINT"), expression=number(BAND))
     sex, born = column("sex", WHO), column("june", WHO)
     query = select(sex, named(band, "band"), call("count"), source=exp.to_table(WHO), where=not_null(born))
-    mine = equal(column("person_id", "o"), column("person_id", WHO))
-    query = query.join(first, on=mine, copy=False).group_by(sex, band, copy=False)
+    mine = equal(column("person_id", OBSERVED), column("person_id", WHO))
+    query = query.join(exp.to_table(OBSERVED), on=mine, copy=False).group_by(sex, band, copy=False)
     found = sorted((int(s or 0), int(b), int(n)) for s, b, n in data.lines(query) if b is not None)
     return [{"sex": s, "from": b, "persons": n} for s, b, n in found]
-
-
-def _observation(data: Data) -> dict[str, Any]:
-    """Return persons by number of periods, by whole years of observation, and by calendar year observed."""
-    start, end = "observation_period_start_date", "observation_period_end_date"
-    if not data.has("observation_period", "person_id", start, end):
-        return {"periods": {}, "years": {}, "observed": {}}
-    first, last, person = column(start), column(end), column("person_id")
-    days = exp.Add(this=call("date_diff", text("day"), first, last), expression=number(1))
-    each = select(
-        named(call("least", call("count"), number(MANY)), "periods"),
-        named(call("sum", days), "days"),
-        source=data.scan("observation_period"),
-        where=both(not_null(first), not_null(last)),
-        group=person,
-    )
-    whole = cast(call("floor", exp.Div(this=column("days"), expression=exp.Literal.number("365.25"))), "BIGINT")
-    years = call("least", call("greatest", whole, number(0)), number(LONGEST))
-    query = select(column("periods"), years, call("count"), source=each).group_by(column("periods"), years, copy=False)
-    counted: dict[str, Counter[int]] = {"periods": Counter(), "years": Counter()}
-    for *groups, persons in data.lines(query):
-        for found, group in zip(counted.values(), groups, strict=True):
-            found[int(group)] += int(persons)
-    by = {name: {str(value): persons for value, persons in sorted(found.items())} for name, found in counted.items()}
-    return {**by, "observed": _observed(data, first, last, person)}
-
-
-def _observed(data: Data, first: Node, last: Node, person: Node) -> dict[str, int]:
-    """Return how many persons were observed in each calendar year: each once, however many their periods."""
-    until = exp.Add(this=call("year", last), expression=number(1))
-    year = call("unnest", call("range", call("year", first), until))
-    seen = select(
-        named(year, "year"), person, source=data.scan("observation_period"), where=both(not_null(first), not_null(last))
-    )
-    bucket = exp.BitwiseRightShift(this=person, expression=number(6))
-    one = cast(number(1), "UBIGINT")
-    place = exp.Paren(this=exp.BitwiseAnd(this=person, expression=number(63)))
-    bits = call("bit_or", exp.BitwiseLeftShift(this=one, expression=place))
-    parts = select(column("year"), named(bits, "bits"), source=seen).group_by(column("year"), bucket, copy=False)
-    query = select(column("year"), call("sum", call("bit_count", column("bits"))), source=parts, group=column("year"))
-    return {str(year): int(persons) for year, persons in sorted(data.lines(query))}
 
 
 def _top(data: Data) -> Iterator[dict[str, Any]]:

@@ -109,9 +109,9 @@ def _pair(data: Data, check: Check, today: date) -> tuple[Node, Node] | None:
     """Return how rows that fail are counted, and rows looked at; None for checks that another module counts."""
     if check.column is None or not data.has(check.table, check.column):
         return None
-    value, every = column(check.column, "t"), call("count")
+    value = column(check.column, "t")
     if check.name == "isForeignKey" and check.other == "person.person_id":
-        return count_if(both(not_null(value), is_null(column("person_id", WHO)))), every
+        return count_if(both(not_null(value), is_null(column("person_id", WHO)))), _rows(data, check)
     maker = _MAKERS.get(check.name)
     return maker(data, check, value, today) if maker else None
 
@@ -119,9 +119,9 @@ def _pair(data: Data, check: Check, today: date) -> tuple[Node, Node] | None:
 def _datatype(data: Data, check: Check, value: Node, _: date) -> tuple[Node, Node]:
     kind = data.types[check.table][str(check.column)]
     if kind.endswith("INT") or kind in {"INTEGER", "HUGEINT"}:
-        return number(0), call("count")
+        return number(0), _rows(data, check)
     same = equal(try_cast(value, "DOUBLE"), try_cast(value, "BIGINT"))
-    return count_if(both(not_null(value), negate(call("coalesce", same, exp.Boolean(this=False))))), call("count")
+    return count_if(both(not_null(value), negate(call("coalesce", same, exp.Boolean(this=False))))), _rows(data, check)
 
 
 def _completeness(data: Data, check: Check, value: Node, _: date) -> tuple[Node, Node] | None:
@@ -146,12 +146,22 @@ def _source_value(check: Check) -> str:
     return f"{stem}_source_value"
 
 
-def _low(_: Data, check: Check, value: Node, __: date) -> tuple[Node, Node]:
-    return count_if(below(value, _bound(check, None))), call("count", value)
+def _low(data: Data, check: Check, value: Node, _: date) -> tuple[Node, Node]:
+    return count_if(below(value, _bound(check, None))), _filled(data, check)
 
 
-def _high(_: Data, check: Check, value: Node, today: date) -> tuple[Node, Node]:
-    return count_if(below(_bound(check, today), value)), call("count", value)
+def _high(data: Data, check: Check, value: Node, today: date) -> tuple[Node, Node]:
+    return count_if(below(_bound(check, today), value)), _filled(data, check)
+
+
+def _rows(data: Data, check: Check) -> Node:
+    """Return the rows of a check's table, which need no counting: as a number."""
+    return number(data.rows[check.table])
+
+
+def _filled(data: Data, check: Check) -> Node:
+    """Return the rows in which a check's column has a value: as a number too."""
+    return number(data.filled[check.table, str(check.column)])
 
 
 def _bound(check: Check, today: date | None) -> Node:
@@ -166,26 +176,29 @@ def _bound(check: Check, today: date | None) -> Node:
     return exp.Literal.number(said)
 
 
-def _after(_: Data, check: Check, value: Node, __: date) -> tuple[Node, Node]:
+def _after(data: Data, check: Check, value: Node, _: date) -> tuple[Node, Node]:
     """Days before what they must follow: another column of the row, or birth (the first of June where only the year is
     known: this check is older than the others)."""
     before = column("june", WHO) if check.other == "birth" else _day(column(str(check.other), "t"))
-    return count_if(below(_day(value), before)), call("count")
+    return count_if(below(_day(value), before)), _rows(data, check)
 
 
-def _start(_: Data, check: Check, value: Node, __: date) -> tuple[Node, Node]:
+def _start(data: Data, check: Check, value: Node, _: date) -> tuple[Node, Node]:
     end = column(str(check.other), "t")
-    return count_if(below(_day(end), _day(value))), count_if(both(not_null(value), not_null(end)))
+    names = [str(check.column), str(check.other)]
+    tests = [not_null(column(name, "t")) for name in names if data.there(check.table, name) is not None]
+    return count_if(below(_day(end), _day(value))), count_if(both(*tests)) if tests else _rows(data, check)
 
 
-def _birth(_: Data, __: Check, value: Node, ___: date) -> tuple[Node, Node]:
-    return count_if(below(_day(value), column("born", WHO))), call("count", value)
+def _birth(data: Data, check: Check, value: Node, _: date) -> tuple[Node, Node]:
+    return count_if(below(_day(value), column("born", WHO))), _filled(data, check)
 
 
-def _death(_: Data, check: Check, value: Node, __: date) -> tuple[Node, Node]:
+def _death(data: Data, check: Check, value: Node, _: date) -> tuple[Node, Node]:
     late = below(column("until", WHO), _day(value))
     dead = call("coalesce", column("dead", WHO), exp.Boolean(this=False))
-    return count_if(late), count_if(dead if check.name == "plausibleDuringLife" else both(dead, not_null(value)))
+    every = check.name == "plausibleDuringLife" or data.there(check.table, str(check.column)) is None
+    return count_if(late), count_if(dead if every else both(dead, not_null(value)))
 
 
 def _day(value: Node) -> Node:
