@@ -75,6 +75,7 @@ TAMPERED: dict[str, tuple[list[str], int, str]] = {
     "edited, its hash made to fit": (["UPDATE audit SET actor = 'eve', hash = 'x' WHERE seq = 7"], 7, "edited"),
     "a text that is none": (["UPDATE audit SET actor = CAST(x'ff' AS TEXT) WHERE seq = 7"], 7, "edited"),
     "a number for a text": (["UPDATE audit SET actor = 5, reason = x'00' WHERE seq = 7"], 7, "edited"),
+    "before the first": (["UPDATE audit SET seq = 0 WHERE seq = 20"], 1, "out_of_order"),
     "payload erased before its time": (["DELETE FROM payloads WHERE seq = 9"], 9, "payload_missing"),
     "payload no JSON": (["UPDATE payloads SET body = '{' WHERE seq = 9"], 9, "payload_edited"),
     "payload edited": (["""UPDATE payloads SET body = '{"n": 1}' WHERE seq = 9"""], 9, "payload_edited"),
@@ -152,6 +153,16 @@ def test_what_is_written_by_hand_is_canonical_json(fields: tuple[Any, ...], payl
 
 def test_a_payload_kept_as_the_first_homes_did_is_known_again(store: Store, key: Key) -> None:
     tamper(store, """UPDATE payloads SET body = '{"who": "\\u00e9l\\u00e8ve", "n": 8}' WHERE seq = 9""")
+    assert verifying.verify(store, [], key.key.public_key()).sound
+
+
+@pytest.mark.parametrize(
+    "reason", ["\x00", "a\x00b", "\x01\x1f\x7f\x80", "\u2028\ufeff\uffff", "é\U0010ffff", '\\/"\b\f\t']
+)
+def test_an_entry_of_any_text_is_what_it_was(store: Store, key: Key, reason: str) -> None:
+    with store.write(Event("ada", "researcher", "test.write", subject=reason, reason=reason, payload={"text": reason})):
+        pass
+    write(store, 1)
     assert verifying.verify(store, [], key.key.public_key()).sound
 
 

@@ -12,11 +12,13 @@ import sqlite3
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Final, cast
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from sqlalchemy import Connection, Text, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, Text, func, literal_column, null, select, type_coerce
+from sqlalchemy.exc import OperationalError
 
 from workbench.governance import log_periods
 from workbench.kernel.digest import canonical_json
@@ -24,10 +26,9 @@ from workbench.store.chain import ENTRY_FIELDS, GENESIS, hash_fields, payload_di
 from workbench.store.store import Store
 from workbench.store.tables import audit, payloads
 
-SEQ, TIME, VERB, PAYLOAD, PREV, HASH, SALT, BODY = (
-    *(ENTRY_FIELDS.index(name) for name in ("seq", "time", "verb", "payload_digest", "prev")), 13, 14, 15
-)  # fmt: skip
-"""Places in a row of the walk: an entry's thirteen fields, its hash, its payload's salt and text."""
+SEQ, TIME, VERB, PAYLOAD, PREV, HASH, SALT, BODY, TEXT = range(9)
+"""Places in a row of the walk: of an entry's fields those that are judged, its hash, its payload's salt and text, and
+the JSON of its thirteen fields."""
 
 SIGNED: Final = ("format", "seq", "hash", "time", "key_id")
 
@@ -55,7 +56,7 @@ def verify(store: Store, heads: Iterable[Mapping[str, Any]], public_key: Ed25519
     missing = _Missing()
     with store.read() as connection:
         for row in _rows(connection):
-            problem = _entry_problem(row, count + 1, prev)
+            problem = _entry_problem(connection, row, count + 1, prev)
             if row[SALT] is None or row[VERB] == log_periods.FORGET:
                 problem = problem or missing.add(row)
             if problem:
@@ -96,29 +97,57 @@ class _Missing:
 
 
 def _rows(connection: Connection) -> Generator[tuple[Any, ...]]:
-    """Give the log's entries in order, straight from the driver: a log of years is long. One that cannot be read as
-    text, which none was ever written as, is given as a row of nothing."""
-    columns = [*(audit.c[name] for name in ENTRY_FIELDS), audit.c.hash, payloads.c.salt]
-    query = select(*columns, type_coerce(payloads.c.body, Text)).outerjoin(payloads, payloads.c.seq == audit.c.seq)
+    """Give the log's entries in order, straight from the driver: a log of years is long. SQLite puts each together as
+    JSON, in half the time that it takes to hand over thirteen fields; from where it cannot, they come without. One that
+    cannot be read as text, which none was ever written as, is given as a row of nothing."""
+    last = None
+    try:
+        for row in _walk(connection, last, _entry_text()):
+            last = row[SEQ]
+            yield row
+    except sqlite3.OperationalError:
+        try:
+            yield from _walk(connection, last, null())
+        except sqlite3.OperationalError:
+            yield (None,) * (TEXT + 1)
+
+
+def _walk(connection: Connection, after: int | None, text: ColumnElement[Any]) -> Generator[tuple[Any, ...]]:
+    judged = [audit.c[name] for name in ("seq", "time", "verb", "payload_digest", "prev", "hash")]
+    query = select(*judged, payloads.c.salt, type_coerce(payloads.c.body, Text), text)
+    query = query.outerjoin(payloads, payloads.c.seq == audit.c.seq)
+    if after is not None:
+        query = query.where(audit.c.seq > literal_column(str(after)))
     with closing(cast("sqlite3.Cursor", connection.connection.cursor())) as cursor:
         cursor.execute(str(query.order_by(audit.c.seq).compile(connection)))
-        try:
-            yield from cursor
-        except sqlite3.OperationalError:
-            yield (None,) * (BODY + 1)
+        yield from cursor
 
 
-def _entry_problem(row: tuple[Any, ...], expected: int, prev: str) -> str | None:
+def _entry_text() -> ColumnElement[Any]:
+    pairs: list[ColumnElement[Any]] = []
+    for name in sorted(ENTRY_FIELDS):
+        pairs += [literal_column(f"'{name}'"), audit.c[name]]
+    return func.json_object(*pairs)
+
+
+def _entry_problem(connection: Connection, row: tuple[Any, ...], expected: int, prev: str) -> str | None:
     if row[SEQ] != expected:
         return "edited" if row[SEQ] is None else "out_of_order"
     if row[PREV] != prev:
         return "broken_link"
-    try:
-        if hash_fields(*row[:HASH]) != row[HASH]:
-            return "edited"
-    except (TypeError, ValueError):  # a value of a kind that no entry has
+    as_said = row[TEXT] is not None and sha256(row[TEXT].encode()).hexdigest() == row[HASH]
+    if not as_said and not _is_entry(connection, row):
         return "edited"
     return None if row[SALT] is None or _is_payload(row) else "payload_edited"
+
+
+def _is_entry(connection: Connection, row: tuple[Any, ...]) -> bool:
+    """Say whether an entry has its hash, by the canonical form itself: SQLite's JSON is that of nearly all texts."""
+    query = select(*(audit.c[name] for name in ENTRY_FIELDS)).where(audit.c.seq == row[SEQ])
+    try:
+        return hash_fields(*connection.execute(query).one()) == row[HASH]
+    except (TypeError, ValueError, OperationalError):  # a value of a kind that no entry has, a text that is none
+        return False
 
 
 def _is_payload(row: tuple[Any, ...]) -> bool:
