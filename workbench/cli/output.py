@@ -46,6 +46,34 @@ def check(
         raise typer.Exit(1)
 
 
+@app.command("table")
+def make_table(
+    declaration: Annotated[Path, typer.Argument(help="Rows, groups and columns, as JSON (docs/data-scientist.md).")],
+    extract: Extract,
+    context: Annotated[
+        str | None, typer.Option("--context", help="File it: what it is and why it should leave, for who decides.")
+    ] = None,
+    totals: Annotated[bool, typer.Option("--totals/--no-totals", help="Lines for all of each group too.")] = True,
+    home: Home = None, as_name: As = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Make a table so that it can leave: rounded, small groups hidden, and what would tell them. With --context, file
+    it."""
+    declared = read_json(declaration)
+    with opened(home, as_name) as (wb, actor):
+        name = f"{declaration.stem}.csv"
+        content, checks = outputs.compose_table(wb, actor, extract, name, declared, totals=totals)
+        if context is not None:
+            view = outputs.request_output(wb, actor, extract, name, content.raw, context=context, declaration=declared)
+            _told(view, as_json)
+            return
+    sheet = content.sheet
+    assert sheet is not None
+    give(as_json, {"columns": sheet.names, "lines": sheet.lines, "checks": [_check(each) for each in checks]})
+    if not as_json:
+        table(sheet.names, sheet.lines)
+        _tell(checks)
+
+
 @app.command("request")
 def request(
     file: File, extract: Extract,

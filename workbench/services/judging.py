@@ -14,6 +14,7 @@ from workbench.governance.actors import Actor
 from workbench.governance.airlock import content as contents
 from workbench.governance.airlock import figures
 from workbench.governance.airlock import judge as rules
+from workbench.governance.airlock.compose import compose
 from workbench.governance.airlock.content import Content
 from workbench.governance.airlock.declaration import read_declaration
 from workbench.governance.airlock.differencing import Told, check_differencing
@@ -24,6 +25,9 @@ from workbench.kernel.errors import InvalidInput
 from workbench.services import learning
 from workbench.services.context import Workbench
 from workbench.services.extracts import ExtractView
+
+_KEY = "airlock"
+"""What the study's key for remembering sets of persons is derived for."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,15 @@ def prepared(name: str, raw: bytes) -> Content:
     return figures.prepare_svg(content) if content.suffix == ".svg" else content
 
 
+def composed(
+    declaration: Mapping[str, Any], tables: Mapping[str, pl.DataFrame], secret: bytes,
+    released: Mapping[str, Sequence[Told]], *, totals: bool,
+) -> bytes:  # fmt: skip
+    """Return the table that a declaration names, made so that it can leave; raises as `airlock.compose.compose`."""
+    declared = read_declaration(declaration)
+    return compose(declared, tables, derive(secret, _KEY), released, totals=totals)
+
+
 def judge(
     wb: Workbench, actor: Actor, view: ExtractView, content: Content, declaration: Mapping[str, Any] | None,
     tables: Mapping[str, pl.DataFrame], secret: bytes,
@@ -52,7 +65,7 @@ def judge(
     if declaration is not None and content.kind not in {"table", "figure"}:
         raise InvalidInput("airlock.declaration_unfit")
     declared = read_declaration(declaration) if declaration is not None else None
-    key = derive(secret, "airlock")
+    key = derive(secret, _KEY)
     if content.kind == "table":
         return _plain(rules.judge_table(content, declared, tables, key))
     if content.kind == "figure":

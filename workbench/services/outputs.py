@@ -80,6 +80,24 @@ def check_output(
         return content, judging.compared(judged, _released(wb, view.study))
 
 
+def compose_table(
+    wb: Workbench, actor: Actor, extract_ref: str, name: str, declaration: Mapping[str, Any], *, totals: bool = True
+) -> tuple[Content, tuple[Check, ...]]:
+    """Make a table from its declaration so that it can leave, and check it as filing it would; nothing is kept but
+    that the extract was opened.
+
+    `name` is the file's (CSV). Lines for all of a group with `totals`. Raises `InvalidInput` as
+    `governance.airlock.compose.compose`, `governance.airlock.declaration.read_declaration` and
+    `governance.airlock.content.prepare` do.
+    """
+    with acting(wb, actor, "output.check", subject=extract_ref):
+        view, tables, secret = extracts.open_tables(wb, actor, extract_ref)
+        released = _released(wb, view.study)
+        content = judging.prepared(name, judging.composed(declaration, tables, secret, released, totals=totals))
+        judged = judging.judge(wb, actor, view, content, declaration, tables, secret)
+        return content, judging.compared(judged, released)
+
+
 def request_output(
     wb: Workbench, actor: Actor, extract_ref: str, name: str, raw: bytes, *, context: str,
     declaration: Mapping[str, Any] | None = None, model: str | None = None,

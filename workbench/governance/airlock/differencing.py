@@ -62,15 +62,17 @@ class Told:
 
 @dataclass(frozen=True)
 class Meeting:
-    """Two numbers (or three) that tell of 1 to 10 persons: the new one's place, and the output and place of others."""
+    """Two numbers (or three) of one kind that tell of 1 to 10 persons: the new one's place, and the output (none for
+    another of ours) and place of the others."""
 
+    measure: str
     place: str
     others: tuple[tuple[str, str], ...]
 
 
 def check_differencing(new: Sequence[Told], released: Mapping[str, Sequence[Told]]) -> Check:
     """Check a file's numbers against each other and against those of every released output (id → numbers)."""
-    found, whole = _meetings(new, released)
+    found, whole = meetings(new, released)
     if found:
         outputs = sorted({output for meeting in found for output, _ in meeting.others if output})
         where = listed(sorted({meeting.place for meeting in found}, key=_in_order))
@@ -83,8 +85,9 @@ def _in_order(place: str) -> tuple[int, str]:
     return (int(place), "") if place.isdigit() else (-1, place)
 
 
-def _meetings(new: Sequence[Told], released: Mapping[str, Sequence[Told]]) -> tuple[list[Meeting], bool]:
-    """Every meeting of a new number, and whether all triples were compared."""
+def meetings(new: Sequence[Told], released: Mapping[str, Sequence[Told]]) -> tuple[list[Meeting], bool]:
+    """Return every meeting of a new number with another or with released ones (output → numbers), and whether all
+    threes were compared."""
     found: list[Meeting] = []
     whole = True
     for measure in sorted({told.measure for told in new}):
@@ -159,8 +162,10 @@ class _Sets:
         return at, self.order[start[at] + inside]
 
     def _meeting(self, mine: int, *others: int) -> Meeting:
-        place = self.named[mine][1].place
-        return Meeting(place, tuple((self.named[other][0], self.named[other][1].place) for other in others))
+        told = self.named[mine][1]
+        return Meeting(
+            told.measure, told.place, tuple((self.named[other][0], self.named[other][1].place) for other in others)
+        )
 
 
 def _are_few(odd: _Bits) -> npt.NDArray[np.bool_]:

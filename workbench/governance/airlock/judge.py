@@ -54,7 +54,7 @@ def judge_table(
     checks = [*wrong, *checks, shape, *_numbers(lines, declaration, cells)]
     if open_columns:
         checks.append(doubtful("recomputed", where=listed(open_columns)))
-    return Judged(tuple(checks), tuple(_told(lines, declaration, cells, Classes(key, cells.persons))))
+    return Judged(tuple(checks), tuple(told_numbers(lines, declaration, cells, Classes(key, cells.persons))))
 
 
 def _numbers(lines: Sequence[Line], declaration: Declaration, cells: Cells) -> list[Check]:
@@ -139,9 +139,9 @@ def _is_of(key: tuple[str | None, ...], pattern: tuple[bool, ...]) -> bool:
     return tuple(label is None for label in key) == pattern
 
 
-def _told(lines: Sequence[Line], declaration: Declaration, cells: Cells, classes: Classes) -> list[Told]:
-    """The persons behind each number shown: all of a cell for a count, those with a value for the others; the wholes
-    of percentages; and the numbers that others add up to where nobody is in two groups."""
+def told_numbers(lines: Sequence[Line], declaration: Declaration, cells: Cells, classes: Classes) -> list[Told]:
+    """Return the persons behind each number shown: all of a cell for a count, those with a value for the others; the
+    wholes of percentages; and the numbers that others add up to where nobody is in two groups."""
     found: dict[tuple[str, Key], Told] = {}
     for line in lines:
         for measure in declaration.measures:

@@ -112,11 +112,9 @@ def check_secondary(
     column: str, table: Table, lines: Mapping[Key, int], tells: Callable[[Table], list[Key]] = told
 ) -> Check:
     """Check a column of counts, or of sums and means (`spanned`); `lines` are the numbers of its cells' lines."""
-    hidden = [cell for cell in table.cells if cell.value is None and cell.small]
-    patterns = {tuple(label is None for label in cell.key) for cell in table.cells}
-    if not hidden or len(patterns) < 2:
+    if not _tells_at_all(table):
         return passed("secondary", column=column)
-    if len(hidden) > MOST or len(table.atoms) > (GROUPS if tells is told else EXACT_GROUPS):
+    if _is_too_large(table, tells):
         return doubtful("secondary", column=column)
     found = tells(table)
     if not found:
@@ -124,6 +122,21 @@ def check_secondary(
     also = [lines[key] for key in cover(table, tells) if key in lines]
     where = [lines.get(key, "–") for key in found]
     return failed("secondary", column=column, where=listed(where), also=listed(also) or "–")
+
+
+def mended(table: Table, tells: Callable[[Table], list[Key]] = told) -> list[Key]:
+    """Return the shown cells that `cover` says must be hidden too; none where the table is too large to try."""
+    return cover(table, tells) if _tells_at_all(table) and not _is_too_large(table, tells) else []
+
+
+def _tells_at_all(table: Table) -> bool:
+    hides = any(cell.value is None and cell.small for cell in table.cells)
+    return hides and len({tuple(label is None for label in cell.key) for cell in table.cells}) > 1
+
+
+def _is_too_large(table: Table, tells: Callable[[Table], list[Key]]) -> bool:
+    hidden = sum(cell.value is None and cell.small for cell in table.cells)
+    return hidden > MOST or len(table.atoms) > (GROUPS if tells is told else EXACT_GROUPS)
 
 
 class _Program:
