@@ -6,7 +6,7 @@
 the folder is new (`python -m benchmarks.quality DATABASE --keep FOLDER` makes one of any database). The
 cohort is as many persons as have N rows of measurements. The extract is made whole: selected, pseudonymized, its risk
 measured, sealed, and read again by the independent inspection. The copy is DuckDB's own: the same persons, columns and
-period, compressed alike. Each is a process of its own; equal rows are demanded.
+period, compressed alike. Then the extract is made into its MEDS form. Each is a process of its own.
 """
 
 from __future__ import annotations
@@ -23,10 +23,14 @@ import duckdb
 
 from benchmarks.measure import Cost, cost, middle
 from workbench.extracts.build import build_extract
+from workbench.extracts.meds import meds_tables
+from workbench.extracts.meds_files import write_meds
+from workbench.extracts.read import read_tables
 from workbench.governance.keys import StudySecrets, demonstration_entropy
 from workbench.hospital.make import make
 from workbench.kernel.digest import digest_document
 from workbench.repository.cdm import TABLES
+from workbench.services.meds import splits_of
 
 ROWS = 10_000_000
 CUT_OFF = date(2030, 12, 31)
@@ -115,14 +119,22 @@ def papers() -> dict[str, Any]:
     return {"protocol": protocol, "request": request, "approval": approval}
 
 
-STEPS = {"copy": copied, "extract": extracted}
+def as_meds(extract: Path, into: Path) -> None:
+    """Make the MEDS form of an extract: opened, one long table, sealed."""
+    key = demonstration_entropy("benchmark/data", 32)
+    tables = read_tables(extract, key)
+    manifest = json.loads((extract / "manifest.json").read_text(encoding="utf-8"))
+    write_meds(meds_tables(tables), splits_of(tables["cohort"].get_column("person_id").sort()), manifest, into, key)
+
+
+STEPS = {"copy": copied, "extract": extracted, "meds": as_meds}
 
 
 def rows_of(kind: str, into: Path) -> int:
     """Return how many measurements a step wrote."""
-    if kind == "extract":
+    if kind != "copy":
         entries = json.loads((into / "manifest.json").read_text(encoding="utf-8"))["tables"]
-        return next(entry["rows"] for entry in entries if entry["name"] == "measurement")
+        return next(entry["rows"] for entry in entries if entry["name"] in {"measurement", "data"})
     with duckdb.connect() as connection:
         counted = connection.execute(f"SELECT count(*) FROM '{into}/measurement.parquet'").fetchall()
     return int(counted[0][0])
@@ -134,15 +146,19 @@ def compare(folder: Path, rows: int) -> None:
     costs: dict[str, list[Cost]] = {name: [] for name in STEPS}
     wrote: dict[str, int] = {}
     for _ in range(3):
-        for name in STEPS:
-            with TemporaryDirectory(dir=folder) as place:
-                command = [sys.executable, "-m", "benchmarks.extract", "--step", name, str(folder), place]
+        with TemporaryDirectory(dir=folder) as place:
+            for name in STEPS:
+                into = Path(place, name)
+                into.mkdir()
+                of = Path(place, "extract") if name == "meds" else folder
+                command = [sys.executable, "-m", "benchmarks.extract", "--step", name, str(of), str(into)]
                 costs[name].append(cost(command))
-                wrote[name] = rows_of(name, Path(place))
-    copy, extract = (middle(costs[name]) for name in STEPS)
+                wrote[name] = rows_of(name, into)
+    copy, extract, meds = (middle(costs[name]) for name in STEPS)
     print(f"rows: {wrote}, DuckDB {duckdb.__version__}, Python {platform.python_version()}")
     print(f"extract {extract.cpu:.1f} CPU-s, copy {copy.cpu:.1f}: {extract.cpu / copy.cpu:.1f} times")
-    print(f"peak memory: extract {extract.memory:.0f} MB, copy {copy.memory:.0f} MB")
+    print(f"its MEDS form {meds.cpu:.1f} CPU-s: {meds.cpu / copy.cpu:.1f} times the copy")
+    print(f"peak memory: extract {extract.memory:.0f} MB, MEDS {meds.memory:.0f} MB, copy {copy.memory:.0f} MB")
 
 
 def main(arguments: list[str]) -> None:

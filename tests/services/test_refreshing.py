@@ -172,6 +172,49 @@ def test_days_that_cannot_be_are_refused(changes: dict[str, Any], code: str) -> 
     assert error.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("interval", "days"),
+    [
+        ({"every_months": 3, "from": "2027-01-31"}, ["2027-01-31", "2027-04-30", "2027-07-31", "2027-10-31"]),
+        ({"every_months": 1, "from": "2027-12-31", "until": "2028-03-01"}, ["2027-12-31", "2028-01-31", "2028-02-29"]),
+        ({"every_months": 12, "from": "2027-12-31"}, ["2027-12-31"]),
+    ],
+)
+def test_an_interval_is_written_out_before_it_is_approved(
+    wb: Workbench, researcher: Actor, officer: Actor, interval: dict[str, Any], days: list[str]
+) -> None:
+    protocol = {**demo.PROTOCOL, "study": "quarterly", "ends_on": "2028-12-31" if "until" in interval else "2027-12-31"}
+    draft = studies.create_study(wb, researcher, {**protocol, "refresh_on": interval})
+    assert draft.protocol["refresh_on"] == days
+    assert studies.create_study(wb, researcher, {**protocol, "refresh_on": days}).digest == draft.digest
+    opened = studies.open_study(wb, officer, draft.id, protocol_digest=draft.digest, reason="r")
+    assert digest_document({**opened.protocol, "refresh_on": days}) == opened.digest == draft.digest
+
+
+@pytest.mark.parametrize(
+    ("interval", "code"),
+    [
+        ({"every_months": 3, "from": "2027-03-01"}, "refresh_without_end"),
+        ({"every_months": 0, "from": "2027-03-01", "until": "2027-12-31"}, "refresh_interval"),
+        ({"every_months": True, "from": "2027-03-01", "until": "2027-12-31"}, "refresh_interval"),
+        ({"every_months": 1.5, "from": "2027-03-01", "until": "2027-12-31"}, "refresh_interval"),
+        ({"every_months": 1, "from": "2027-02-30", "until": "2027-12-31"}, "refresh_interval"),
+        ({"every_months": 1, "from": "2027-03-01", "until": "2027-02-01"}, "refresh_interval"),
+        ({"every_months": 1, "from": "2027-03-01", "until": "2047-02-01"}, "refresh_interval"),
+        ({"every_months": 1, "from": "9999-12-31", "until": "9999-12-31"}, "refresh_interval"),
+        ({"every_weeks": 1, "from": "2027-03-01", "until": "2027-12-31"}, "refresh_interval"),
+        ({}, "refresh_interval"),
+    ],
+)
+def test_an_interval_that_cannot_be_is_refused_and_nothing_stored(
+    wb: Workbench, researcher: Actor, interval: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(InvalidInput, match=code) as error:
+        studies.create_study(wb, researcher, {**demo.PROTOCOL, "study": "never", "refresh_on": interval})
+    assert all("{" not in error.value.text(lang).do.replace('{"', "") for lang in LANGS)
+    assert "never" not in {study.id for study in studies.list_studies(wb, researcher)}
+
+
 def test_after_a_renewal_of_keys_a_refresh_can_be_made_again(
     wb: Workbench, researcher: Actor, officer: Actor, steward: Actor, request_: RequestView,
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path,

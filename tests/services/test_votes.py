@@ -20,6 +20,8 @@ from workbench.services.context import Workbench
 def test_votes_are_read_whatever_the_committee_is_called() -> None:
     assert read_vote("CSE:favourable:2026-10-01") == {"committee": "CSE", "vote": "favourable", "day": "2026-10-01"}
     assert read_vote("CPP : Ouest II: with_conditions : 2026-10-01")["committee"] == "CPP : Ouest II"
+    for said, vote in (("favorable", "favourable"), ("Favorable avec réserves", "with_conditions")):
+        assert read_vote(f"CSE : {said} : 2026-10-01") == {"committee": "CSE", "vote": vote, "day": "2026-10-01"}
     for text in ("", "CSE", "CSE:favourable", ":favourable:2026-10-01", "CSE:yes:2026-10-01", "CSE:favourable:"):
         with pytest.raises(InvalidInput, match="vote_form"):
             read_vote(text)

@@ -49,7 +49,7 @@ def traces(home: Path, persons: list[int]) -> list[str]:
 
 
 def record(visit: Visit, typed: str) -> None:
-    visit.page.get_by_label("person_id, un par ligne").fill(typed)
+    visit.page.get_by_label("(person_id), un par ligne").fill(typed)
     visit.page.get_by_role("button", name="Enregistrer", exact=True).click()
 
 
@@ -70,7 +70,7 @@ def test_an_opposition_recorded_and_ended_leaves_no_identifier(
         alert = visit.page.get_by_role("alert")
         expect(alert).to_contain_text("erasure.not_a_person")
         expect(alert).to_contain_text("2")
-        expect(visit.page.get_by_label("person_id, un par ligne")).to_have_value("")
+        expect(visit.page.get_by_label("(person_id), un par ligne")).to_have_value("")
         for word in (str(STRANGER), "Dupont"):
             assert word not in visit.page.content()
 
@@ -88,10 +88,10 @@ def test_an_opposition_recorded_and_ended_leaves_no_identifier(
         visit.open("/oppositions?lang=en&new=1")
         visit.page.get_by_text("Warehouse: erased from every release").click()
         expect(visit.page.get_by_text("I know that an erasure cannot be undone.")).to_be_visible()
-        visit.page.get_by_label("person_id, one a line").fill(str(STRANGER))
+        visit.page.get_by_label("(person_id), one a line").fill(str(STRANGER))
         visit.page.get_by_role("button", name="Record", exact=True).click()
         expect(visit.page.get_by_role("alert")).to_contain_text("ui.not_sure")
-        visit.page.get_by_label("person_id, one a line").fill(str(STRANGER))
+        visit.page.get_by_label("(person_id), one a line").fill(str(STRANGER))
         visit.page.get_by_text("I know that an erasure cannot be undone.").click()
         visit.page.get_by_role("button", name="Record", exact=True).click()
         expect(visit.page.get_by_text("The persons are erased from every release.")).to_be_visible(timeout=90_000)

@@ -59,7 +59,7 @@ def _files_a_request(visit: Visit) -> None:
     visit.page.get_by_role("option", name="nsaid_new_users").click()
     meter = visit.page.get_by_role("table", name=re.compile("Moins il en sort"))
     expect(meter).to_contain_text("2 sur 2")
-    visit.page.get_by_role("button", name=re.compile("gender_concept_id")).last.click()
+    visit.page.get_by_role("button", name=re.compile("sexe")).last.click()
     expect(meter).to_contain_text("1 sur 2")
     visit.page.get_by_role("button", name="Déposer la demande").click()
     expect(visit.page.get_by_role("alert")).to_contain_text("pourquoi des agrégats ne suffisent pas")
@@ -76,7 +76,7 @@ def _files_a_request(visit: Visit) -> None:
 
 def test_researcher_runs_an_approved_request(visit: Visit) -> None:
     visit.sign_in(RESEARCHER)
-    visit.page.get_by_role("link", name=re.compile(f"{visit.app.approved} est approuvée")).click()
+    visit.page.get_by_role("link", name=re.compile(f"{visit.app.approved}.*approuvée")).click()
     expect(visit.page.locator("[aria-current=step]")).to_have_text("approuvée")
     visit.page.get_by_role("button", name="Produire l’extrait").click()
     done = visit.page.get_by_text("L’extrait est produit et inspecté")
@@ -88,7 +88,9 @@ def test_researcher_runs_an_approved_request(visit: Visit) -> None:
 
 def test_officer_reviews_decides_and_verifies(visit: Visit) -> None:
     visit.sign_in(OFFICER)
-    visit.page.get_by_role("link", name=re.compile(f"Examiner la demande {visit.app.waiting}")).click()
+    visit.page.get_by_role(
+        "link", name=re.compile(f"Examiner la demande de Camille Moreau.*{visit.app.waiting}")
+    ).click()
     sides = visit.page.get_by_role("table", name=re.compile("Délivré = demandé et approuvé"))
     for side in ("Demandé", "Approuvé", "Délivré"):
         expect(sides.get_by_role("columnheader", name=side)).to_be_visible()

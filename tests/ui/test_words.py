@@ -8,8 +8,11 @@ from string import Formatter
 
 import pytest
 
-from workbench.kernel.text import LANGS, catalogue
+from workbench.governance.deliverable import deliverable
+from workbench.kernel.html import tag, typeset
+from workbench.kernel.text import LANGS, catalogue, say
 from workbench.ui.pages import PAGES
+from workbench.ui.parts import words
 
 SOURCES = sorted((Path(__file__).parents[2] / "workbench/ui").rglob("*.py"))
 SPEAKERS = {"t", "_say", "_said"}
@@ -63,3 +66,21 @@ def test_errors_of_the_app_have_all_parts_in_both_languages() -> None:
     for code, parts in french.items():
         assert parts.keys() == english[code].keys() == {"what", "not_done", "do"}
         assert _facts(" ".join(parts.values())) == _facts(" ".join(english[code].values()))
+
+
+def test_columns_of_one_table_have_each_their_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    for lang in LANGS:
+        monkeypatch.setattr(words, "lang", lambda lang=lang: lang)
+        monkeypatch.setattr(words, "t", lambda key, lang=lang: say(f"ui.{key}", lang))
+        for table, columns in deliverable().items():
+            said = [words.column_name(column) for column in columns]
+            assert len(set(said)) == len(said), table
+            assert not set(said) & set(columns) - {"quantity", "observation", "refills"}, table
+
+
+def test_french_signs_keep_their_word() -> None:
+    said = typeset("« Oui » : 12 % ; non ? (fin !)")
+    assert said == "«\u00a0Oui\u00a0»\u00a0: 12\u202f%\u202f; non\u202f? (fin\u202f!)"
+    assert typeset("a: b; c? x=1 ?y :z 5%") == "a: b; c? x=1 ?y :z 5%"
+    assert tag("code", "a : b") == "<code>a : b</code>"
+    assert tag("p", "a : <b>") == "<p>a\u00a0: &lt;b&gt;</p>"

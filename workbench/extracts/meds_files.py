@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
+import polars.selectors as cs
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench import __version__
 from workbench.engines.content import content_digest
-from workbench.extracts.meds import CORE, ORIGIN, VERSION, Meds
+from workbench.extracts.meds import CORE, ORDER, ORIGIN, VERSION, Meds
 from workbench.governance.sealed import read_sealed, write_sealed
 from workbench.kernel.digest import digest_document, digest_manifest, short
 from workbench.kernel.errors import Unavailable
@@ -84,8 +85,7 @@ def _dataset(made: Meds, extract: Mapping[str, Any], digest: str) -> dict[str, A
 
 
 def _write_table(name: str, frame: pl.DataFrame, extract: str, into: Path, key: bytes) -> dict[str, Any]:
-    rows = _arrow(frame)
-    digest = content_digest(rows)
+    digest = content_digest(frame, order=ORDER if name == "data" else ())
     files: list[dict[str, Any]] = []
     for place, part in _shards(name, frame):
         write_sealed(_arrow(part), into / place, key, _label(extract, place, digest))
@@ -96,7 +96,7 @@ def _write_table(name: str, frame: pl.DataFrame, extract: str, into: Path, key: 
     return {
         "name": name,
         "rows": frame.height,
-        "schema": [{"name": field.name, "type": str(field.type)} for field in rows.schema],
+        "schema": [{"name": field.name, "type": str(field.type)} for field in _arrow(frame.clear()).schema],
         "content_digest": digest,
         "files": files,
     }
@@ -117,7 +117,7 @@ def _shards(name: str, frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]
 
 def _arrow(frame: pl.DataFrame) -> pa.Table:
     """Return the rows with the standard's types: plain strings, but `text_value`, which it wants large."""
-    rows = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+    rows = frame.cast({cs.enum(): pl.String}).to_arrow(compat_level=pl.CompatLevel.oldest())
     fields = [
         pa.field(field.name, pa.string(), nullable=field.nullable)
         if pa.types.is_large_string(field.type) and field.name != "text_value"

@@ -10,6 +10,11 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066
 """What no page may hold (HTML Living Standard, 13.2.3.5), and what would turn the direction of the text after it."""
 
 
+_BEFORE, _AFTER = re.compile(r" (?=[:»](?:[\s)».,]|$))"), re.compile(r"« ")
+_CLOSE = re.compile(r" (?=[;!?%](?:[\s)».,]|$))")
+_AS_IT_IS = frozenset({"code", "pre", "style"})
+
+
 class Html(str):
     """Text that is markup already."""
 
@@ -21,16 +26,25 @@ def escape(text: str) -> str:
     return html.escape(_CONTROLS.sub("\ufffd", text))
 
 
+def typeset(text: str) -> str:
+    """Return text whose French signs keep their word on one line: no-break spaces where a plain one stood.
+
+    English has no space there, so that no language need be known.
+    """
+    return _CLOSE.sub("\u202f", _AFTER.sub("«\u00a0", _BEFORE.sub("\u00a0", text)))
+
+
 def esc(value: object) -> Html:
     """Return a value as markup."""
-    return value if isinstance(value, Html) else Html(escape(str(value)))
+    return value if isinstance(value, Html) else Html(escape(typeset(str(value))))
 
 
 def tag(name: str, content: object, css: str = "", **attributes: str) -> Html:
     """Return an element; attribute names may use `_` for `-`."""
     given = {"class": css, **{key.replace("_", "-"): value for key, value in attributes.items()}}
     listed = "".join(f' {key}="{escape(value)}"' for key, value in given.items() if value)
-    return Html(f"<{name}{listed}>{esc(content)}</{name}>")
+    plain = name in _AS_IT_IS and not isinstance(content, Html)
+    return Html(f"<{name}{listed}>{escape(str(content)) if plain else esc(content)}</{name}>")
 
 
 def join(pieces: Iterable[object], between: str = "") -> Html:

@@ -6,13 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from workbench.cohorts.circe import read_definition
 from workbench.governance.actors import Actor
 from workbench.kernel.errors import Refused
 from workbench.kernel.progress import Progress, silent
-from workbench.services import cohorts, diagnosing, erasures, extracts, quality, refreshing
+from workbench.services import cohorts, diagnosing, erasures, extracts, meds, quality, refreshing
 from workbench.services.context import Workbench
 from workbench.store import jobs
 from workbench.store.jobs import JobRow
@@ -37,6 +38,14 @@ def _refresh_extract(wb: Workbench, actor: Actor, args: Mapping[str, Any], progr
     return refreshing.refresh_extract(wb, actor, args["request"], progress)
 
 
+def _make_meds(wb: Workbench, actor: Actor, args: Mapping[str, Any], progress: Progress) -> object:
+    return meds.make_meds(wb, actor, args["extract"], progress)
+
+
+def _take_meds(wb: Workbench, actor: Actor, args: Mapping[str, Any], _progress: Progress) -> object:
+    return meds.take_meds(wb, actor, args["meds"], Path(args["out"]))
+
+
 def _diagnose(wb: Workbench, actor: Actor, args: Mapping[str, Any], progress: Progress) -> object:
     return diagnosing.diagnose_cohort(wb, actor, args["cohort"], progress)
 
@@ -48,14 +57,17 @@ def _erase(wb: Workbench, actor: Actor, _args: Mapping[str, Any], progress: Prog
 HANDLERS: Mapping[str, Handler] = {
     "cohort.generate": _generate,
     "cohort.diagnose": _diagnose,
+    "extract.meds": _make_meds,
     "extract.refresh": _refresh_extract,
     "extract.run": _run_extract,
+    "extract.take": _take_meds,
     "optout.carry_out": _erase,
     "release.check": _check_release,
 }
 """The verbs that a worker can run. `cohort.generate` takes `definitions` (name → Circe JSON text), `cohort.diagnose`
-`cohort`, `extract.run` and `extract.refresh` `request`, `release.check` `release` (their ids); `optout.carry_out` takes
-nothing: who is to be erased stands in the orders, as marks."""
+`cohort`, `extract.run` and `extract.refresh` `request`, `extract.meds` `extract`, `extract.take` `meds` and the folder
+`out`, `release.check` `release` (ids); `optout.carry_out` takes nothing: who is to be erased stands in the orders, as
+marks."""
 
 
 def submit(wb: Workbench, actor: Actor, verb: str, args: Mapping[str, Any]) -> int:

@@ -50,7 +50,7 @@ def make_meds(wb: Workbench, actor: Actor, extract_ref: str, progress: Progress 
             facts = {"study": view.study, "subject": view.id, "before": view.digest}
             with making.making(wb.store, job, _root(wb, view), event(actor, "extract.meds", **facts)) as made:
                 report(0.2, "meds")
-                splits = _splits(tables["cohort"].get_column("person_id").sort())
+                splits = splits_of(tables["cohort"].get_column("person_id").sort())
                 manifest = write_meds(meds_tables(tables), splits, view.manifest, made.folder, secret)
                 made_id = meds_id(manifest)
                 with made.publish("meds", made_id, manifest) as write:
@@ -63,8 +63,11 @@ def _root(wb: Workbench, view: ExtractView) -> Path:
     return wb.settings.extracts / view.id / "meds"
 
 
-def _splits(persons: pl.Series) -> pl.DataFrame:
-    """Held out are the very persons whom the default design of features holds out; a fifth of the others tunes."""
+def splits_of(persons: pl.Series) -> pl.DataFrame:
+    """Return `subject_id` and `split` of an extract's persons.
+
+    Held out are the very persons whom the default design of features holds out; a fifth of the others tunes.
+    """
     ids, split = persons.to_numpy(), DEFAULTS["split"]
     held_out = draws(ids, split["seed"], 0) < split["test_fraction"]
     tuning = draws(ids, split["seed"], 1) * FOLDS < 1
@@ -124,16 +127,28 @@ def take_meds(wb: Workbench, actor: Actor, ref: str, out: Path) -> Path:
     Raises `Refused`: `extract.no_destination`, `files.exists`, and as `extracts.open_tables`.
     """
     with acting(wb, actor, "extract.take", subject=ref):
-        view = show_meds(wb, actor, ref)
-        destination = _destination(studies.show_study(wb, actor, view.study).protocol["destinations"], out)
-        if destination is None:
-            raise Refused("extract.no_destination", folder=str(out), study=view.study)
-        if out.exists():
-            raise Refused("files.exists", place=str(out))
+        view, destination = _may_take(wb, actor, ref, out)
         with files.user_errors(out):
             objected, tables = _opened(wb, actor, view)
             _write(wb, actor, view, destination, objected, tables, out)
     return out
+
+
+def may_take(wb: Workbench, actor: Actor, ref: str, out: Path) -> None:
+    """Raise what `take_meds` raises before it reads a row, so that a page can say it before the work begins."""
+    with acting(wb, actor, "extract.take", subject=ref):
+        _may_take(wb, actor, ref, out)
+
+
+def _may_take(wb: Workbench, actor: Actor, ref: str, out: Path) -> tuple[MedsView, str]:
+    """Return a MEDS form and the destination of its protocol in which the new folder lies."""
+    view = show_meds(wb, actor, ref)
+    destination = _destination(studies.show_study(wb, actor, view.study).protocol["destinations"], out)
+    if destination is None:
+        raise Refused("extract.no_destination", folder=str(out), study=view.study)
+    if out.exists():
+        raise Refused("files.exists", place=str(out))
+    return view, destination
 
 
 def _destination(allowed: Sequence[str], out: Path) -> str | None:

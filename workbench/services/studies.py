@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.governance import lifecycle, policy, proofs, protocols
+from workbench.governance import lifecycle, policy, proofs, protocols, refresh_days
 from workbench.governance.actors import Actor
 from workbench.governance.proofs import Proof
 from workbench.kernel.digest import digest_document
@@ -56,6 +56,7 @@ def create_study(wb: Workbench, actor: Actor, protocol: Mapping[str, Any]) -> St
     with acting(wb, actor, "study.create", study=str(document.get("study"))):
         if document.get("release") == CURRENT:
             document["release"] = current_release(wb).digest
+        document = refresh_days.written_out(document)
         protocols.check_protocol(document)
         _check_release(wb, document["release"])
         if not policy.is_member(actor, document):

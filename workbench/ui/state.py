@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from workbench.kernel.html import typeset
 from workbench.kernel.text import Lang, say
 from workbench.services.context import Workbench
 from workbench.services.counting import LiveCounter
@@ -77,7 +78,7 @@ def lang() -> Lang:
 
 def t(key: str, **facts: object) -> str:
     """Return a sentence of the `ui` catalogue in the page's language."""
-    return say(f"ui.{key}", lang(), **facts)
+    return typeset(say(f"ui.{key}", lang(), **facts))
 
 
 def pick(words: Mapping[Lang, T]) -> T:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import streamlit as st
 
 from workbench.governance.actors import Actor
 from workbench.governance.policy import can
-from workbench.services import study_keys
+from workbench.services import requests, study_keys
 from workbench.services.extracts import ExtractView
+from workbench.ui.parts.forms import draw_forms
 from workbench.ui.parts.markup import (
     Html,
     digest,
@@ -24,10 +26,25 @@ from workbench.ui.parts.markup import (
     whole_digest,
 )
 from workbench.ui.parts.risk import draw_risk
-from workbench.ui.parts.sides import columns_delivered
+from workbench.ui.parts.sides import column_cell, columns_delivered
 from workbench.ui.parts.why import why_person
 from workbench.ui.parts.words import day, moment, named, number, period, person, rule_name, state_badge
 from workbench.ui.state import lang, t, workbench
+
+
+def cohort_of(actor: Actor, views: Iterable[ExtractView]) -> dict[str, str]:
+    """Return the name of each extract's cohort by the extract's id: an id alone tells nobody anything."""
+    titles = {each.digest: each.cohort.title for each in requests.list_requests(workbench(), actor)}
+    return {view.id: titles.get(view.manifest["request"], view.id) for view in views}
+
+
+def choose_extract(actor: Actor, views: Sequence[ExtractView], key: str) -> str:
+    """Draw the choice of one of some extracts, and return its id."""
+    names = cohort_of(actor, views)
+    return st.selectbox(
+        t("output_extract"), list(names), key=key,
+        format_func=lambda name: t("extract_choice", cohort=names[name], extract=name),
+    )  # fmt: skip
 
 
 def draw_extract(actor: Actor, view: ExtractView) -> None:
@@ -43,7 +60,9 @@ def draw_extract(actor: Actor, view: ExtractView) -> None:
         (t("extract_tables"), number(len(manifest["tables"]))),
         (t("extract_rows"), number(rows)),
     ]
-    show(figures(numbers), heading(t("risk_heading")))
+    show(figures(numbers))
+    draw_forms(actor, view)
+    show(heading(t("risk_heading")))
     draw_risk(manifest["risk"])
     show(heading(t("columns_heading")), columns_delivered(manifest["columns"]))
     show(heading(t("transforms_heading")), _transforms(manifest))
@@ -69,7 +88,7 @@ def _transforms(manifest: dict[str, Any]) -> Html:
     rows = [
         (
             t("all_tables") if entry["table"] == "*" else named("table", entry["table"]),
-            t("all_columns") if entry["column"] == "*" else tag("code", entry["column"]),
+            t("all_columns") if entry["column"] == "*" else column_cell(entry["column"]),
             rule_name(entry["rule"]),
         )
         for entry in manifest["transforms"]
@@ -79,7 +98,7 @@ def _transforms(manifest: dict[str, Any]) -> Html:
 
 def _dictionary(manifest: dict[str, Any]) -> Html:
     rows = [
-        (named("table", entry["table"]), tag("code", entry["column"]), entry[f"meaning_{lang()}"])
+        (named("table", entry["table"]), column_cell(entry["column"]), entry[f"meaning_{lang()}"])
         for entry in manifest["dictionary"]
     ]
     return table([t("domain"), t("column"), t("meaning")], rows, t("dictionary_caption"))

@@ -14,6 +14,7 @@ from workbench.kernel.errors import InvalidInput, UserError
 from workbench.services import outputs
 from workbench.services.extracts import ExtractView
 from workbench.ui.parts.errors import panel
+from workbench.ui.parts.extract import choose_extract
 from workbench.ui.parts.markup import paragraph, show
 from workbench.ui.parts.output import checks_table
 from workbench.ui.state import parameters, t, workbench
@@ -32,8 +33,7 @@ def draw_form(actor: Actor, opened: list[ExtractView]) -> None:
     st.subheader(t("outputs_new"), anchor=False)
     show(paragraph(t("output_form_intro"), "wb-quiet"))
     with st.form("outputs_file", border=False):
-        names = [view.id for view in opened]
-        extract = st.selectbox(t("output_extract"), names, key="outputs_extract")
+        extract = choose_extract(actor, opened, "outputs_extract")
         file = st.file_uploader(t("output_form_file"), type=[kind[1:] for kind in KINDS], key="outputs_upload")
         declaration = st.text_area(
             t("output_form_declaration"), help=t("output_form_declaration_help"), placeholder=EXAMPLE, height=200,

@@ -13,7 +13,7 @@ from workbench.services.studies import StudyView
 from workbench.ui.parts.errors import panel
 from workbench.ui.parts.markup import paragraph, show
 from workbench.ui.parts.risk import meter
-from workbench.ui.parts.words import named, period
+from workbench.ui.parts.words import column_name, named, period
 from workbench.ui.state import parameters, t, workbench
 
 
@@ -70,6 +70,7 @@ def _tables(protocol: dict[str, Any]) -> dict[str, list[str]]:
             named("table", name),
             columns,
             default=columns,
+            format_func=column_name,
             placeholder=t("form_no_column"),
             key=f"requests_table_{name}",
         )

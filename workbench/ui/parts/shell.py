@@ -25,6 +25,12 @@ def my_studies(actor: Actor) -> list[StudyView]:
     return [study for study in studies.list_studies(workbench(), actor) if wanted in {None, study.id}]
 
 
+def study_title(actor: Actor, study: str) -> str:
+    """Return a study's title, or its id where it is not the actor's to know of."""
+    known = studies.list_studies(workbench(), actor) if _reads_studies(actor) else []
+    return next((each.title for each in known if each.id == study), study)
+
+
 def _reads_studies(actor: Actor) -> bool:
     return can(actor, "study.read")
 
@@ -77,8 +83,9 @@ def _study(actor: Actor) -> list[Html]:
     mine = my_studies(actor)
     if not mine:
         return []
-    text = mine[0].title if len(mine) == 1 else t("studies_count", count=len(mine))
-    return [tag("span", join([tag("b", t("study")), " ", text]))]
+    if len(mine) > 1:
+        return [tag("span", t("studies_count", count=len(mine)))]
+    return [tag("span", join([tag("b", t("study")), " ", mine[0].title]))]
 
 
 def _release(actor: Actor) -> list[Html]:

@@ -12,7 +12,7 @@ from workbench.kernel.text import say
 from workbench.services.cohorts import CohortRef
 from workbench.services.requests import RequestView
 from workbench.ui.parts.markup import Html, badge, facts, heading, join, paragraph, table, tag
-from workbench.ui.parts.words import day, moment, named, period, person, shown, withheld_reason
+from workbench.ui.parts.words import column_name, day, moment, named, period, person, shown, withheld_reason
 from workbench.ui.state import lang, pick, t
 
 STEPS = ("filed", "checked", "approved", "run", "expired")
@@ -101,7 +101,7 @@ def _sides(columns: Mapping[str, tuple[Sequence[str], Sequence[str], Sequence[st
             rows.append(
                 (
                     tag("strong", named("table", name)) if place == 0 else "",
-                    tag("code", column),
+                    column_cell(column),
                     _mark(column in requested),
                     _mark(column in approved),
                     _delivered(column, delivered, withheld),
@@ -112,6 +112,11 @@ def _sides(columns: Mapping[str, tuple[Sequence[str], Sequence[str], Sequence[st
     said = t("sides_all", count=asked) if not lost else t("sides_lost", count=asked, lost=lost)
     headings = [t("domain"), t("column"), t("requested"), t("approved"), t("delivered")]
     return join([paragraph(said), table(headings, rows, t("sides_caption"), css="wb-sides")])
+
+
+def column_cell(column: str) -> Html:
+    """Return a column in words, and as the data name it."""
+    return join([column_name(column), " ", tag("code", column, "wb-quiet")])
 
 
 def _mark(given: bool) -> Html:

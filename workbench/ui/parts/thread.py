@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from urllib.parse import urlencode
 
 from workbench.services.tracing import Link
-from workbench.ui.parts.markup import Html, join, tag, whole_digest
+from workbench.ui.parts.markup import Html, join, link, tag, whole_digest
 from workbench.ui.parts.words import moment, named, person
-from workbench.ui.state import t
+from workbench.ui.state import lang, t
 
 
 def thread(links: Iterable[Link], start: str | None = None) -> Html:
@@ -15,6 +16,11 @@ def thread(links: Iterable[Link], start: str | None = None) -> Html:
     return tag(
         "ol", join(_line(link, link.digest == start) for link in links), "wb-thread", aria_label=t("thread_label")
     )
+
+
+def evidence_link(value: str) -> Html:
+    """Return the link that takes the evidence pack of a document, by its digest."""
+    return link(t("evidence_take"), f"/download/evidence.zip?{urlencode({'id': value, 'lang': lang()})}")
 
 
 def _line(link: Link, here: bool) -> Html:

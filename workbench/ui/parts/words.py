@@ -28,6 +28,13 @@ TONES = {
 }  # fmt: skip
 
 
+_COLUMN_FAMILIES = {
+    "_start_date": "start", "_end_date": "end", "_date": "day", "_type_concept_id": "type",
+    "_source_concept_id": "source",
+}  # fmt: skip
+"""What the columns of many tables have in common: how their names end, and the words for them."""
+
+
 def day(iso: str | None) -> str:
     """Return a date in words, or a dash where there is none."""
     if not iso:
@@ -104,6 +111,15 @@ def named(family: str, code: str) -> str:
     """Return the words for a code of a family, else the code itself: data may hold what the words do not."""
     words = catalogue(lang())["text"]
     return str(words.get(f"ui.{family}_{code}", code))
+
+
+def column_name(column: str) -> str:
+    """Return what a column of an extract holds, in words; within one table no two columns have the same."""
+    words = catalogue(lang())["text"]
+    for ending, family in _COLUMN_FAMILIES.items():
+        if column.endswith(ending) and f"ui.column_{column}" not in words:
+            return t(f"column_any_{family}")
+    return named("column", column)
 
 
 def rule_name(code: str) -> str:

@@ -11,9 +11,10 @@ from workbench.services import extracts, findings
 from workbench.services.extracts import ExtractView
 from workbench.services.findings import Decision, FindingView
 from workbench.ui.parts.errors import panel
+from workbench.ui.parts.extract import choose_extract
 from workbench.ui.parts.listing import NEW, Entry, chooser
 from workbench.ui.parts.markup import facts, heading, join, link, paragraph, show, tag
-from workbench.ui.parts.shell import empty, my_studies
+from workbench.ui.parts.shell import empty, my_studies, study_title
 from workbench.ui.parts.words import moment, person, state_badge
 from workbench.ui.state import href, parameters, t, workbench
 
@@ -44,7 +45,7 @@ def _open_extracts(actor: Actor) -> list[ExtractView]:
 
 def _entries(found: list[FindingView]) -> list[Entry]:
     def entry(view: FindingView, group: str) -> Entry:
-        note = f"{view.study} · {person(view.reporter)}"
+        note = person(view.reporter)
         return Entry(view.id, view.id, note, state_badge("finding", view.state), group)
 
     waiting = [entry(view, t("findings_waiting")) for view in found if view.state in WAITING]
@@ -62,7 +63,7 @@ def _report(actor: Actor, opened: list[ExtractView]) -> None:
     st.subheader(t("findings_new"), anchor=False)
     show(paragraph(t("finding_form_intro"), "wb-quiet"))
     with st.form("findings_report", border=False):
-        extract = st.selectbox(t("output_extract"), [view.id for view in opened], key="findings_extract")
+        extract = choose_extract(actor, opened, "findings_extract")
         pseudonym = st.text_input(t("finding_person"), help=t("finding_person_help"), key="findings_person")
         text = st.text_area(
             t("finding_text"), help=t("finding_text_help"), max_chars=findings.LONGEST, key="findings_text"
@@ -85,10 +86,10 @@ def _number(text: str) -> int:
 
 
 def _finding(actor: Actor, view: FindingView) -> None:
-    st.subheader(view.id, anchor=False)
+    st.subheader(t("finding_heading", finding=view.id), anchor=False)
     show(paragraph(join([state_badge("finding", view.state), " ", t(f"finding_next_{view.state}")])))
     lines = [
-        (t("study"), view.study),
+        (t("study"), study_title(actor, view.study)),
         (t("output_extract"), tag("code", view.extract)),
         (t("finding_reported"), t("made_by_at", who=person(view.reporter), when=moment(view.made_at))),
     ]

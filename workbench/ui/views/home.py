@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 
 import streamlit as st
 
@@ -10,11 +11,13 @@ from workbench.governance.actors import Actor, Role
 from workbench.governance.disclosure import shown as as_shown
 from workbench.governance.legal_bases import legal_basis
 from workbench.governance.policy import can
-from workbench.services import extracts, findings, jobs, learning, outputs, releases, requests
+from workbench.kernel import clock
+from workbench.services import alerts, extracts, findings, jobs, learning, outputs, releases, requests
 from workbench.services.releases import ReleaseView
 from workbench.services.studies import StudyView
 from workbench.ui.parts import release as parts
 from workbench.ui.parts import study_end
+from workbench.ui.parts.extract import cohort_of
 from workbench.ui.parts.markup import (
     Html,
     bullets,
@@ -30,7 +33,7 @@ from workbench.ui.parts.markup import (
     tag,
 )
 from workbench.ui.parts.shell import empty, my_studies
-from workbench.ui.parts.words import cell, counted, moment, named, number, person, shown, state_badge
+from workbench.ui.parts.words import cell, counted, day, moment, named, number, person, shown, state_badge
 from workbench.ui.state import href, lang, t, workbench
 
 
@@ -40,6 +43,8 @@ def draw(actor: Actor) -> None:
     show(heading(t("home_waiting")), _waiting(actor, mine))
     left, right = st.columns([3, 2], gap="large")
     with left:
+        if can(actor, "request.decide"):
+            _deadlines(actor, mine)
         if can(actor, "study.read"):
             st.subheader(t("home_studies"), anchor=False)
             _studies(actor, mine)
@@ -63,7 +68,10 @@ def _for_researcher(actor: Actor, mine: list[StudyView]) -> list[Html]:
     wanted = {study.id for study in mine}
     found = [request for request in requests.list_requests(workbench(), actor) if request.study in wanted]
     lines = [
-        link(t(f"home_request_{request.state}", request=request.id), href("demandes", id=request.id))
+        link(
+            t(f"home_request_{request.state}", request=request.id, cohort=request.cohort.title),
+            href("demandes", id=request.id),
+        )
         for request in found
         if request.state in {"approved", "sent_back"}
     ]
@@ -81,10 +89,15 @@ def _for_researcher(actor: Actor, mine: list[StudyView]) -> list[Html]:
 def _for_scientist(actor: Actor, mine: list[StudyView]) -> list[Html]:
     wanted = {study.id for study in mine}
     learned = {model.extract for model in learning.list_models(workbench(), actor)}
-    return _outputs(actor, mine) + [
-        link(t("home_extract_open", extract=extract.id), href("demandes", id=extract.id))
+    found = [
+        extract
         for extract in extracts.list_extracts(workbench(), actor)
         if extract.state == "open" and extract.study in wanted and extract.id not in learned
+    ]
+    names = cohort_of(actor, found)
+    return _outputs(actor, mine) + [
+        link(t("home_extract_open", extract=each.id, cohort=names[each.id]), href("demandes", id=each.id))
+        for each in found
     ]
 
 
@@ -119,18 +132,57 @@ def _for_officer(actor: Actor, mine: list[StudyView]) -> list[Html]:
         if study.state == "draft"
     ]
     return (
-        lines
+        _alerts(actor)
+        + lines
         + _outputs(actor, mine)
         + _findings(actor, "reported")
         + [
             link(
-                t("home_review_request", request=request.id, who=person(request.requester)),
+                t(
+                    "home_review_request",
+                    request=request.id,
+                    who=person(request.requester),
+                    cohort=request.cohort.title,
+                ),
                 href("examen", id=request.id),
             )
             for request in requests.list_requests(workbench(), actor)
             if request.state == "checked" and request.study in wanted
         ]
     )
+
+
+def _alerts(actor: Actor) -> list[Html]:
+    """What was noticed lately in people's questions: nobody answers an alert, so each is told for a week."""
+    since = clock.written(clock.now() - timedelta(days=7))
+    lately = [each for each in alerts.list_alerts(workbench(), actor) if each.time >= since]
+    if not lately:
+        return []
+    said = t("home_alerts_one") if len(lately) == 1 else t("home_alerts", count=number(len(lately)))
+    return [link(said, href("journal", tab="alerts"))]
+
+
+def _deadlines(actor: Actor, mine: list[StudyView]) -> None:
+    """What expires: open extracts, and approvals that nothing was made of."""
+    st.subheader(t("home_deadlines"), anchor=False)
+    wanted = {study.id for study in mine}
+    asked = [each for each in requests.list_requests(workbench(), actor) if each.study in wanted]
+    by_digest = {each.digest: each for each in asked}
+    due = [(each.expires_on or "", "approval", each) for each in asked if each.state == "approved"]
+    due += [
+        (each.expires_on or "", "extract", by_digest[each.manifest["request"]])
+        for each in extracts.list_extracts(workbench(), actor)
+        if each.state == "open" and each.manifest["request"] in by_digest
+    ]
+    if not due:
+        show(paragraph(t("home_deadlines_none"), "wb-quiet"))
+        return
+    rows = [
+        (day(when), link(t(f"deadline_{kind}", cohort=each.cohort.title), href("examen", id=each.id)),
+         person(each.requester))
+        for when, kind, each in sorted(due, key=lambda line: (line[0], line[2].id))
+    ]  # fmt: skip
+    show(table([t("deadline_day"), t("deadline_what"), t("deadline_for")], rows, t("home_deadlines_caption")))
 
 
 def _studies(actor: Actor, mine: list[StudyView]) -> None:

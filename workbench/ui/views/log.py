@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 import streamlit as st
 
 from workbench.governance.actors import Actor
@@ -11,15 +9,31 @@ from workbench.governance.audit import Entry
 from workbench.governance.verifying import Verdict
 from workbench.kernel.errors import UserError
 from workbench.kernel.text import say
-from workbench.services import alerts, auditing, log_details, tracing
+from workbench.services import alerts, auditing, extracts, log_details, tracing
 from workbench.ui.parts.errors import panel
-from workbench.ui.parts.markup import Html, badge, digest, facts, heading, join, link, paragraph, show, table, tag
-from workbench.ui.parts.thread import thread
+from workbench.ui.parts.extract import cohort_of
+from workbench.ui.parts.markup import (
+    Html,
+    badge,
+    bullets,
+    digest,
+    facts,
+    heading,
+    join,
+    link,
+    paragraph,
+    show,
+    table,
+    tag,
+)
+from workbench.ui.parts.thread import evidence_link, thread
 from workbench.ui.parts.words import TONES, named, number, person, role_name
 from workbench.ui.state import href, lang, parameter, t, workbench
 
 ON_A_PAGE = 25
 ANY = ""
+ABOUT_PEOPLE = frozenset({"session.open", "session.close", "alert.raise", "user.manage", "user.close"})
+"""Acts whose subject is an account, shown as the person's name."""
 
 
 def draw(actor: Actor) -> None:
@@ -27,7 +41,7 @@ def draw(actor: Actor) -> None:
     _verify(actor)
     entries, seen, raised, lineage = st.tabs(
         [t("log_entries"), t("log_seen"), t("log_alerts"), t("log_lineage")],
-        default=t("log_lineage") if parameter("id") else None,
+        default=t("log_lineage") if parameter("id") else t("log_alerts") if parameter("tab") == "alerts" else None,
     )
     with entries:
         _entries(actor)
@@ -150,11 +164,13 @@ def _table(entries: list[Entry], count: int) -> Html:
         )
         for entry in entries
     ]
-    return table(headings, rows, t("log_caption", shown=len(entries), count=number(count)), {0}, "wb-log")
+    return table(headings, rows, t("log_caption", shown=len(entries), count=number(count)), {0}, "wb-log wb-acts")
 
 
 def _subject(entry: Entry) -> Html:
     name = entry.subject or entry.study or "–"
+    if entry.verb in ABOUT_PEOPLE:
+        return tag("span", person(name))
     if not entry.after:
         return tag("code", name)
     made = link(tag("code", name), href("journal", id=entry.after[:12]))
@@ -207,16 +223,16 @@ def _lineage(actor: Actor) -> None:
         t("lineage_ref"), value=parameter("id") or "", placeholder="mod-… / ext-… / req-… / 3f2a91c0…", key="log_ref"
     )
     if not ref:
+        _starts(actor)
         return
     try:
         found = tracing.trace(workbench(), actor, ref.strip())
     except UserError as error:
         panel(error)
         return
-    taken = link(
-        t("lineage_evidence"), f"/download/evidence.zip?{urlencode({'id': found.start.digest, 'lang': lang()})}"
+    show(
+        paragraph(join([evidence_link(found.start.digest), " · ", tag("span", t("lineage_evidence_text"), "wb-quiet")]))
     )
-    show(paragraph(join([taken, " · ", tag("span", t("lineage_evidence_text"), "wb-quiet")])))
     show(heading(t("lineage_back"), 3))
     show(thread(found.back) if found.back else paragraph(t("lineage_first"), "wb-quiet"))
     show(heading(t("lineage_here"), 3), thread([found.start], found.start.digest))
@@ -224,5 +240,26 @@ def _lineage(actor: Actor) -> None:
     show(thread(found.forward) if found.forward else paragraph(t("lineage_last"), "wb-quiet"))
     if found.start.names:
         show(
-            heading(t("lineage_names"), 3), facts([(name, digest(value)) for name, value in found.start.names.items()])
+            heading(t("lineage_names"), 3),
+            facts([(_named(name), digest(value)) for name, value in found.start.names.items()]),
         )
+
+
+def _named(place: str) -> str:
+    """Return the words for the place at which a document names another; of several they are counted from 1."""
+    name, _, number_ = place.partition(".")
+    words = named("names", name)
+    return f"{words} {int(number_) + 1}" if number_.isdecimal() else words
+
+
+def _starts(actor: Actor) -> None:
+    """Offer what a thread is mostly asked of: the extracts that were delivered."""
+    found = extracts.list_extracts(workbench(), actor)
+    if not found:
+        show(paragraph(t("lineage_nothing"), "wb-quiet"))
+        return
+    names = cohort_of(actor, found)
+    ways = [
+        link(t("extract_choice", cohort=names[each.id], extract=each.id), href("journal", id=each.id)) for each in found
+    ]
+    show(paragraph(t("lineage_start")), bullets(ways))

@@ -21,8 +21,8 @@ from workbench.ui.parts import work
 from workbench.ui.parts.errors import panel
 from workbench.ui.parts.listing import NEW, Entry, chooser
 from workbench.ui.parts.markup import facts, heading, link, paragraph, show, table, tag
-from workbench.ui.parts.shell import empty, my_studies
-from workbench.ui.parts.words import moment, named, number, person, state_badge
+from workbench.ui.parts.shell import empty, my_studies, study_title
+from workbench.ui.parts.words import day, moment, named, number, person, state_badge
 from workbench.ui.state import href, parameters, t, workbench
 
 SLOT = "oppositions_job"
@@ -38,34 +38,31 @@ def draw(actor: Actor) -> None:
     orders = erasures.list_orders(workbench(), actor)
     left, right = st.columns([1, 3], gap="large")
     with left:
-        chosen = chooser("oppositions", _entries(held, orders), t("oppositions_new"))
+        chosen = chooser("oppositions", _entries(actor, held, orders), t("oppositions_new"))
     with right:
         _chosen(actor, chosen, held, orders)
 
 
-def _entries(held: Sequence[ObjectionView], orders: Sequence[OrderView]) -> list[Entry]:
+def _entries(actor: Actor, held: Sequence[ObjectionView], orders: Sequence[OrderView]) -> list[Entry]:
     found = [
         Entry(
-            each.id, _scope(each.study), f"{each.id} · {_day(each.made_at)}", state_badge("objection", each.state),
+            each.id, _scope(actor, each.study), f"{each.id} · {day(each.made_at)}",
+            state_badge("objection", each.state),
             t("oppositions_study"),
         )
         for each in held
     ]  # fmt: skip
     return found + [
         Entry(
-            each.id, t("oppositions_warehouse"), f"{each.id} · {_day(each.made_at)}",
+            each.id, t("oppositions_warehouse"), f"{each.id} · {day(each.made_at)}",
             state_badge("opposition", each.state), t("oppositions_erasures"),
         )
         for each in orders
     ]  # fmt: skip
 
 
-def _day(moment_: str) -> str:
-    return moment_[:10]
-
-
-def _scope(study: str | None) -> str:
-    return t("oppositions_every_study") if study is None else t("oppositions_one_study", study=study)
+def _scope(actor: Actor, study: str | None) -> str:
+    return t("oppositions_every_study") if study is None else study_title(actor, study)
 
 
 def _chosen(
@@ -90,7 +87,7 @@ def _chosen(
 
 def _objection(actor: Actor, view: ObjectionView) -> None:
     st.subheader(t("opposition_heading", opposition=view.id), anchor=False)
-    show(facts([(t("opposition_scope"), _scope(view.study)), *_common("objection", view)]))
+    show(facts([(t("opposition_scope"), _scope(actor, view.study)), *_common("objection", view)]))
     _made_before(actor, view.concerned, t("oppositions_left_out"))
     if view.state == objections.ACTIVE:
         _withdraw(actor, view)
@@ -125,7 +122,7 @@ def _made_before(actor: Actor, concerned: Sequence[Made], said: str) -> None:
         (
             named("kind", made.kind),
             link(tag("code", made.id), href("journal", id=made.id)) if can(actor, "audit.read") else made.id,
-            made.study or "–",
+            study_title(actor, made.study) if made.study else "–",
             state_badge("extract", states[made.id]) if made.id in states else "–",
             t("oppositions_closed") if states.get(made.id, "open") != "open" else t(f"due_{made.kind}"),
         )

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import streamlit as st
 
 from workbench.governance import proofs
 from workbench.governance.actors import Actor
 from workbench.governance.legal_bases import field_label, legal_basis
-from workbench.governance.policy import can_review
+from workbench.governance.policy import can, can_review
 from workbench.governance.proofs import Proof
+from workbench.governance.sensitive import sensitive_classes
 from workbench.kernel.errors import Refused, UserError
-from workbench.services import requests, risk, studies
+from workbench.services import extracts, requests, risk, studies
+from workbench.services.extracts import ExtractView
 from workbench.services.requests import Decision, RequestView
 from workbench.services.studies import StudyView
 from workbench.ui.parts import study_end
-from workbench.ui.parts.errors import panel
+from workbench.ui.parts.errors import answering, panel
 from workbench.ui.parts.listing import Entry, chooser
 from workbench.ui.parts.markup import (
     Html,
@@ -35,7 +38,8 @@ from workbench.ui.parts.proving import carry_out
 from workbench.ui.parts.risk import draw_risk
 from workbench.ui.parts.shell import my_studies
 from workbench.ui.parts.sides import columns_asked, opinions, request_facts, steps
-from workbench.ui.parts.words import day, moment, named, number, period, person, role_name, state_badge
+from workbench.ui.parts.thread import evidence_link
+from workbench.ui.parts.words import column_name, day, moment, named, number, period, person, role_name, state_badge
 from workbench.ui.state import href, lang, parameters, t, workbench
 
 DIGITS = 8
@@ -126,6 +130,36 @@ def _request(actor: Actor, view: RequestView) -> None:
         show(paragraph(proved, "wb-quiet") if proved else "")
     if view.state == "checked":
         _decide_request(actor, view)
+    if extract:
+        _delivered(actor, view, extracts.show_extract(workbench(), actor, extract.id))
+    elif view.state == "approved":
+        show(heading(t("extract_delivered")), paragraph(t("extract_delivered_none", day=day(view.expires_on))))
+
+
+def _delivered(actor: Actor, view: RequestView, extract: ExtractView) -> None:
+    """Say where the extract stands, with the ways to its proofs, and draw the form that revokes it."""
+    where = [
+        state_badge("extract", extract.state),
+        tag("code", extract.id),
+        t("extract_until", day=day(extract.expires_on)),
+    ]
+    ways = [evidence_link(extract.digest), link(t("lineage_see"), href("journal", id=extract.id))]
+    show(heading(t("extract_delivered")), paragraph(join(where, " ")), paragraph(join(ways, " · ")))
+    if extract.state != "open" or not can(actor, "extract.revoke"):
+        return
+    show(heading(t("revoke_heading")))
+    with st.form(f"revoke_{extract.id}", border=True):
+        show(paragraph(t("revoke_text", study=view.protocol["title"])))
+        reason = st.text_area(t("decide_reason"), height=68, key=f"revoke_reason_{extract.id}")
+        sure = st.checkbox(t("revoke_sure"), key=f"revoke_sure_{extract.id}")
+        if not st.form_submit_button(t("revoke_send")):
+            return
+    with answering():
+        if not sure:
+            raise UserError("ui.revoke_not_sure")
+        extracts.revoke(workbench(), actor, extract.id, reason)
+        st.toast(t("revoke_done"))
+        st.rerun()
 
 
 def _decide_request(actor: Actor, view: RequestView) -> None:
@@ -198,7 +232,6 @@ def _study(actor: Actor, view: StudyView) -> None:
         (t("study_sponsor"), protocol["sponsor"]),
         (t("study_investigator"), protocol["investigator"]),
         (t("study_legal_basis"), t("basis_to_confirm", basis=basis.name[lang()])),
-        *[(_label(name), value) for name, value in protocol["legal_basis"]["fields"].items()],
         (
             t("study_members"),
             ", ".join(f"{person(m['user'])} ({role_name(m['role'])})" for m in protocol["members"]),
@@ -207,21 +240,28 @@ def _study(actor: Actor, view: StudyView) -> None:
         (t("request_period"), period(protocol["period"])),
         (t("study_duration"), t("days", count=number(protocol["duration_days"]))),
         (t("study_retention"), t("days", count=number(protocol["retention_days"]))),
-        (t("study_sensitive"), ", ".join(protocol["sensitive_classes"]) or t("none")),
+        (t("study_sensitive"), ", ".join(_classes(protocol)) or t("none")),
         (t("study_destinations"), ", ".join(protocol["destinations"]) or t("study_no_destination")),
         *([(t("study_ends_on"), day(view.ends_on))] if view.ends_on else []),
         *([(t("study_refresh_on"), ", ".join(map(day, refreshed)))] if refreshed else []),
         (t("study_protocol"), whole_digest(view.digest)),
     ]
-    rows = [(named("table", name), ", ".join(columns)) for name, columns in protocol["tables"].items()]
-    show(
-        facts(lines), heading(t("columns_heading")), table([t("domain"), t("columns")], rows, t("study_tables_caption"))
-    )
+    asked = [(_label(name), value) for name, value in protocol["legal_basis"]["fields"].items()]
+    rows = [
+        (named("table", name), ", ".join(column_name(column) for column in columns))
+        for name, columns in protocol["tables"].items()
+    ]
+    show(facts(lines), heading(t("study_basis_fields")), facts(asked))
+    show(heading(t("columns_heading")), table([t("domain"), t("columns")], rows, t("study_tables_caption")))
     if view.state == "draft":
         _open_study(actor, view)
     study_end.kept(view)
     study_end.keys(actor, view)
     study_end.close(actor, view)
+
+
+def _classes(protocol: Mapping[str, Any]) -> list[str]:
+    return [sensitive_classes()[code].name[lang()] for code in protocol["sensitive_classes"]]
 
 
 def _label(field: str) -> str:
