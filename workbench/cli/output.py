@@ -61,17 +61,20 @@ def make_table(
     declared = read_json(declaration)
     with opened(home, as_name) as (wb, actor):
         name = f"{declaration.stem}.csv"
-        content, checks = outputs.compose_table(wb, actor, extract, name, declared, totals=totals)
+        made = outputs.compose_table(wb, actor, extract, name, declared, totals=totals)
         if context is not None:
-            view = outputs.request_output(wb, actor, extract, name, content.raw, context=context, declaration=declared)
+            view = outputs.request_output(
+                wb, actor, extract, name, made.content.raw, context=context, declaration=made.declaration
+            )
             _told(view, as_json)
             return
-    sheet = content.sheet
+    sheet = made.content.sheet
     assert sheet is not None
-    give(as_json, {"columns": sheet.names, "lines": sheet.lines, "checks": [_check(each) for each in checks]})
+    found = {"columns": sheet.names, "lines": sheet.lines, "declaration": made.declaration}
+    give(as_json, {**found, "checks": [_check(each) for each in made.checks]})
     if not as_json:
         table(sheet.names, sheet.lines)
-        _tell(checks)
+        _tell(made.checks)
 
 
 @app.command("request")

@@ -13,7 +13,9 @@ from typing import Any, Literal
 from workbench.governance import lifecycle, policy, proofs
 from workbench.governance.actors import Actor
 from workbench.governance.airlock.content import Content
+from workbench.governance.airlock.declaration import read_declaration
 from workbench.governance.airlock.differencing import Told, check_differencing
+from workbench.governance.airlock.labels import with_labels
 from workbench.governance.airlock.verdicts import Check, Verdict, overall
 from workbench.governance.proofs import Proof
 from workbench.kernel.digest import digest_bytes, digest_document, short
@@ -64,6 +66,15 @@ class OutputView:
         return str(self.document["file"]["sha256"])
 
 
+@dataclass(frozen=True)
+class ComposedTable:
+    """A table made so that it can leave: the file, the whole declaration to file it with, what the checks find."""
+
+    content: Content
+    declaration: dict[str, Any]
+    checks: tuple[Check, ...]
+
+
 def check_output(
     wb: Workbench, actor: Actor, extract_ref: str, name: str, raw: bytes,
     declaration: Mapping[str, Any] | None = None,
@@ -82,20 +93,22 @@ def check_output(
 
 def compose_table(
     wb: Workbench, actor: Actor, extract_ref: str, name: str, declaration: Mapping[str, Any], *, totals: bool = True
-) -> tuple[Content, tuple[Check, ...]]:
+) -> ComposedTable:
     """Make a table from its declaration so that it can leave, and check it as filing it would; nothing is kept but
     that the extract was opened.
 
-    `name` is the file's (CSV). Lines for all of a group with `totals`. Raises `InvalidInput` as
+    `name` is the file's (CSV). Lines for all of a group with `totals`. Groups of concepts that the declaration gives no
+    labels have those of the extract. Raises `InvalidInput` as
     `governance.airlock.compose.compose`, `governance.airlock.declaration.read_declaration` and
     `governance.airlock.content.prepare` do.
     """
     with acting(wb, actor, "output.check", subject=extract_ref):
         view, tables, secret = extracts.open_tables(wb, actor, extract_ref)
-        released = _released(wb, view.study)
-        content = judging.prepared(name, judging.composed(declaration, tables, secret, released, totals=totals))
-        judged = judging.judge(wb, actor, view, content, declaration, tables, secret)
-        return content, judging.compared(judged, released)
+        read_declaration(declaration)
+        released, declared = _released(wb, view.study), with_labels(declaration, tables)
+        content = judging.prepared(name, judging.composed(declared, tables, secret, released, totals=totals))
+        judged = judging.judge(wb, actor, view, content, declared, tables, secret)
+        return ComposedTable(content, declared, judging.compared(judged, released))
 
 
 def request_output(

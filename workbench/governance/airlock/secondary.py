@@ -7,7 +7,7 @@ than "fewer than 11" does, it is told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any, Final
@@ -25,6 +25,8 @@ MOST: Final = 400
 GROUPS: Final = 3_000
 EXACT_GROUPS: Final = 1_000
 _EXACT: Final = 1e-6
+_NO_NUMBERS: Final = (2, 3)
+"""What `linprog` answers where nothing fulfils the constraints, or where they bound nothing."""
 
 
 @dataclass(frozen=True)
@@ -53,26 +55,38 @@ def parts(key: Key, atoms: Sequence[Key]) -> list[int]:
     return [place for place, inside in enumerate(fits) if inside]
 
 
-def told(table: Table) -> list[Key]:
-    """Return the small hidden cells that the shown numbers bound more closely than "fewer than 11" does."""
+def told(table: Table, among: Collection[Key] | None = None) -> list[Key]:
+    """Return the small hidden cells (only of these, if given) that the shown numbers bound more closely than "fewer
+    than 11" does."""
     program = _Program(table)
-    hidden = [cell for cell in table.cells if cell.value is None and cell.small]
-    return [cell.key for cell in hidden if program.tells(cell)]
+    hidden = [cell.key for cell in _hidden(table, among)]
+    told_of = {key for sign in (1, -1) for key in program.bounded(hidden, sign)}
+    return [key for key in hidden if key in told_of]
 
 
-def spanned(table: Table) -> list[Key]:
-    """Return the small hidden cells that follow from shown sums or means by adding and subtracting.
+def spanned(table: Table, among: Collection[Key] | None = None) -> list[Key]:
+    """Return the small hidden cells (only of these, if given) that follow from shown sums or means by adding and
+    subtracting.
 
     These numbers are nearly exact, so no bounds are needed: a hidden cell is told where its groups are a linear
     combination of those of shown cells.
     """
     shown = [_row(cell.key, table.atoms) for cell in table.cells if cell.value is not None]
-    hidden = [cell for cell in table.cells if cell.value is None and cell.small and parts(cell.key, table.atoms)]
+    hidden = [cell for cell in _hidden(table, among) if parts(cell.key, table.atoms)]
     if not shown or not hidden:
         return []
     given, wanted = np.array(shown).T, np.array([_row(cell.key, table.atoms) for cell in hidden]).T
     left = wanted - given @ np.linalg.lstsq(given, wanted, rcond=None)[0]
     return [cell.key for cell, rest in zip(hidden, np.abs(left).max(axis=0), strict=True) if rest < _EXACT]
+
+
+Tells = Callable[[Table, Collection[Key] | None], list[Key]]
+"""`told` or `spanned`."""
+
+
+def _hidden(table: Table, among: Collection[Key] | None) -> list[Shown]:
+    hidden = [cell for cell in table.cells if cell.value is None and cell.small]
+    return hidden if among is None else [cell for cell in hidden if cell.key in among]
 
 
 def _row(key: Key, atoms: Sequence[Key]) -> npt.NDArray[np.float64]:
@@ -81,18 +95,16 @@ def _row(key: Key, atoms: Sequence[Key]) -> npt.NDArray[np.float64]:
     return row
 
 
-def cover(table: Table, tells: Callable[[Table], list[Key]] = told) -> list[Key]:
+def cover(table: Table, tells: Tells = told) -> list[Key]:
     """Return shown cells, besides the hidden ones, that must be hidden so that none is told: each time the smallest
-    beside one that is told."""
+    beside one that is told. Hiding more only tells less, so what was not told is not asked again."""
     gone: list[Key] = []
-    now = table
-    while found := tells(now):
-        pick = _beside(now, found[0])
-        if pick is None:
-            return gone
+    now, found = table, tells(table, None)
+    while found and (pick := _beside(now, found[0])) is not None:
         gone.append(pick)
         cells = tuple(Shown(c.key, None, c.small) if c.key == pick else c for c in now.cells)
         now = Table(cells, now.atoms, now.additive, now.persons)
+        found = tells(now, set(found))
     return gone
 
 
@@ -108,15 +120,13 @@ def _beside(table: Table, key: Key) -> Key | None:
     return shown[0].key if shown else None
 
 
-def check_secondary(
-    column: str, table: Table, lines: Mapping[Key, int], tells: Callable[[Table], list[Key]] = told
-) -> Check:
+def check_secondary(column: str, table: Table, lines: Mapping[Key, int], tells: Tells = told) -> Check:
     """Check a column of counts, or of sums and means (`spanned`); `lines` are the numbers of its cells' lines."""
     if not _tells_at_all(table):
         return passed("secondary", column=column)
     if _is_too_large(table, tells):
         return doubtful("secondary", column=column)
-    found = tells(table)
+    found = tells(table, None)
     if not found:
         return passed("secondary", column=column)
     also = [lines[key] for key in cover(table, tells) if key in lines]
@@ -124,7 +134,7 @@ def check_secondary(
     return failed("secondary", column=column, where=listed(where), also=listed(also) or "–")
 
 
-def mended(table: Table, tells: Callable[[Table], list[Key]] = told) -> list[Key]:
+def mended(table: Table, tells: Tells = told) -> list[Key]:
     """Return the shown cells that `cover` says must be hidden too; none where the table is too large to try."""
     return cover(table, tells) if _tells_at_all(table) and not _is_too_large(table, tells) else []
 
@@ -134,7 +144,7 @@ def _tells_at_all(table: Table) -> bool:
     return hides and len({tuple(label is None for label in cell.key) for cell in table.cells}) > 1
 
 
-def _is_too_large(table: Table, tells: Callable[[Table], list[Key]]) -> bool:
+def _is_too_large(table: Table, tells: Tells) -> bool:
     hidden = sum(cell.value is None and cell.small for cell in table.cells)
     return hidden > MOST or len(table.atoms) > (GROUPS if tells is told else EXACT_GROUPS)
 
@@ -169,23 +179,37 @@ class _Program:
         self.rows = np.array(rows) if rows else None
         self.most = np.array(most) if most else None
 
-    def tells(self, cell: Shown) -> bool:
-        """Answer whether a hidden number is bounded within 0 to 10."""
-        inside = parts(cell.key, self.table.atoms)
-        if not inside:
-            return False
-        low, high = self._solve(inside, 1), self._solve(inside, -1)
-        return low > _EXACT or high < THRESHOLD - 1 - _EXACT
+    def bounded(self, keys: Sequence[Key], sign: int) -> list[Key]:
+        """Return the hidden cells that cannot be 0 (`sign` 1), or cannot be 10 (-1).
 
-    def _solve(self, inside: Sequence[int], sign: int) -> float:
+        One solution of the program that drives all of them there at once settles most; what it leaves is asked again,
+        at the end one by one.
+        """
+        left = [(key, inside) for key in keys if self._binds(inside := parts(key, self.table.atoms))]
+        while left:
+            reached = self._reached([inside for _, inside in left], sign)
+            rest = [each for each, done in zip(left, reached, strict=True) if not done]
+            if len(rest) == len(left):
+                break
+            left = rest
+        if len(left) < 2:
+            return [key for key, _ in left]
+        return [key for key, inside in left if not self._reached([inside], sign)[0]]
+
+    def _binds(self, inside: Sequence[int]) -> bool:
+        return len(inside) == 1 or (len(inside) > 1 and self.table.additive)
+
+    def _reached(self, cells: Sequence[Sequence[int]], sign: int) -> list[bool]:
+        """Drive cells to 0, or to 10, and say which get there: all, where no numbers fit those shown (they are wrong
+        then, which the other checks say), none where the solver gives up."""
         import scipy.optimize  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs] - slow to import
 
         optimize: Any = scipy.optimize
-        if len(inside) > 1 and not self.table.additive:
-            return 0.0 if sign > 0 else float(THRESHOLD)
         aim = np.zeros(len(self.table.atoms))
-        aim[list(inside)] = sign
+        for inside in cells:
+            aim[list(inside)] += sign
         answer = optimize.linprog(aim, A_ub=self.rows, b_ub=self.most, bounds=self.bounds, method="highs")
-        if answer.status == 0:
-            return sign * float(answer.fun)
-        return -inf if sign > 0 else inf
+        if answer.status != 0:
+            return [answer.status in _NO_NUMBERS] * len(cells)
+        values = [float(answer.x[list(inside)].sum()) for inside in cells]
+        return [value <= _EXACT if sign > 0 else value >= THRESHOLD - 1 - _EXACT for value in values]
