@@ -33,6 +33,7 @@ ALLOWED: Final[Mapping[str, frozenset[Role]]] = {
     "cohort.diagnose": _STUDY,
     "cohort.why": _STUDY,
     "study.create": frozenset({_RESEARCHER}),
+    "study.amend": frozenset({_RESEARCHER}),
     "study.open": frozenset({_OFFICER}),
     "study.close": frozenset({_OFFICER}),
     "study.abandon": frozenset({_RESEARCHER}),
