@@ -15,7 +15,7 @@ from workbench.governance.proofs import Proof
 from workbench.kernel.digest import digest_document
 from workbench.kernel.errors import InvalidInput, Refused
 from workbench.repository import releases
-from workbench.services import amendments, ending
+from workbench.services import amendments, ending, people
 from workbench.services.amendments import AMENDMENT, Proposal
 from workbench.services.context import Workbench, acting, event
 from workbench.services.expiry import expire
@@ -139,7 +139,9 @@ def open_study(
         change = view.proposed if view.proposed and view.proposed.digest == protocol_digest else None
         if protocol_digest != view.digest and change is None:
             raise Refused("services.protocol_changed", study=study)
-        policy.check_other_person(change.proposed_by if change else view.owner, actor.name)
+        people.check_independent(
+            wb, actor, change.proposed_by if change else view.owner, change.protocol if change else view.protocol
+        )
         if change:
             state = lifecycle.check_transition(AMENDMENT, "proposed", "accept", actor.role, reason)
         else:
