@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from workbench.governance.actors import Actor
-from workbench.governance.disclosure import BASE, shown
+from workbench.governance.disclosure import shown
 from workbench.kernel.schemas import validate
 from workbench.kernel.text import LANGS, say
 from workbench.services.context import Workbench
@@ -132,11 +132,13 @@ def _rights(view: ReleaseView) -> dict[str, Any]:
 
 
 def _counts(view: ReleaseView, quality: QualityView | None) -> dict[str, Any]:
-    """Return what the release holds, in numbers as people see them; records to the next multiple of 5."""
-    records = sum(entry["rows"] or 0 for entry in view.quality["records"])
+    """Return what the release holds, in numbers as people see them, whoever asks; none where its persons are too few
+    to show."""
+    records = shown(sum(entry["rows"] or 0 for entry in view.quality["records"])).value
     persons = shown(view.rows.get("person") or 0).value
-    found: dict[str, Any] = {"healthdcatap:numberOfRecords": _number(BASE * (records // BASE))}
-    if persons is not None:
+    found: dict[str, Any] = {}
+    if persons is not None and records is not None:
+        found["healthdcatap:numberOfRecords"] = _number(records)
         found["healthdcatap:numberOfUniqueIndividuals"] = _number(persons)
     return found if quality is None else {**found, **_of_quality(quality)}
 
