@@ -45,7 +45,7 @@ def verdict_of(wb: Workbench, saved: Sequence[Mapping[str, Any]] = ()) -> Verdic
         return Verdict(False, verdict.entries, verdict.head, verdict.entries, "no_head")
     if verdict.sound and not _tombstones_attested(wb):
         return Verdict(False, verdict.entries, verdict.head, verdict.entries, "unattested")
-    return verdict
+    return verdict if verdict.sound else verifying.placed(wb.store, verdict, audit.read_trail(wb.trail_file))
 
 
 def _tombstones_attested(wb: Workbench) -> bool:
@@ -86,6 +86,8 @@ def restart(wb: Workbench, actor: Actor, reason: str) -> dict[str, Any]:
             pass
         head = audit.sign_head(wb.store, wb.keys)
         audit.save_head(wb.head_file, head)
+        wb.trail_file.unlink(missing_ok=True)
+        audit.extend_trail(wb.store, wb.trail_file)
     return head
 
 

@@ -50,6 +50,11 @@ class Workbench:
         """Where the log's signed head is kept: with the keys, apart from the data."""
         return self.settings.keys / "audit-head.json"
 
+    @property
+    def trail_file(self) -> Path:
+        """Where the hash of each entry is kept, beside the head: it tells from which entry on a log is another."""
+        return self.settings.keys / "audit-trail"
+
     def seal(self) -> None:
         """Sign and keep the log's head, if the log grew since this process last did.
 
@@ -61,6 +66,7 @@ class Workbench:
         with jobs.locked(self.settings.keys / ".audit-head.lock"):
             if audit.extends(self.store, self.head_file, head["seq"]):
                 audit.save_head(self.head_file, head)
+                audit.extend_trail(self.store, self.trail_file)
         self._sealed = head["seq"]
 
     def close(self) -> None:
