@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from workbench.governance.actors import Actor
 from workbench.governance.disclosure import shown
+from workbench.kernel import clock
 from workbench.kernel.schemas import validate
 from workbench.kernel.text import LANGS, say
 from workbench.services.context import Workbench
@@ -105,7 +106,7 @@ def _said(view: ReleaseView, given: Mapping[str, Any]) -> dict[str, Any]:
         "dct:description": _texts(given.get("description") or described),
         "dct:identifier": view.digest,
         "dcat:version": view.id,
-        "dct:issued": {"@value": view.loaded_at[:10], "@type": "xsd:date"},
+        "dct:issued": {"@value": clock.day_of(view.loaded_at).isoformat(), "@type": "xsd:date"},
         "dcat:keyword": [str(word) for word in keywords],
         "dcat:theme": {"@id": f"{_EU}/data-theme/HEAL"},
         "dct:provenance": {"@type": "dct:ProvenanceStatement", "rdfs:label": _texts(_provenance(view))},
