@@ -152,6 +152,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "questions_fr": questions("fr"),
     "roles": roles,
     "study_life_cycle": diagram("study"),
+    "amendment_life_cycle": diagram("amendment"),
     "request_life_cycle": diagram("request"),
     "output_life_cycle": diagram("output"),
     "finding_life_cycle": diagram("finding"),

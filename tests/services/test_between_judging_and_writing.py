@@ -13,7 +13,7 @@ from workbench.cohorts.shipped import shipped
 from workbench.governance.actors import Actor, Role
 from workbench.kernel.errors import InvalidInput, Refused
 from workbench.services import auditing, cohorts, demo, extracts, people, requests, studies
-from workbench.services.context import Workbench
+from workbench.services.context import Workbench, open_workbench
 from workbench.services.doctor import diagnose
 from workbench.services.people import Person
 from workbench.store import documents
@@ -133,6 +133,30 @@ def test_a_missing_head_is_a_finding_until_an_officer_says_why(
         auditing.restart(wb, researcher, "moi")
     auditing.restart(wb, officer, "restauré de la sauvegarde")
     assert auditing.verify_log(wb, officer).sound
+
+
+def test_a_backup_that_was_restored_and_used_is_placed_where_it_went_on(
+    wb: Workbench, researcher: Actor, officer: Actor
+) -> None:
+    database = wb.settings.home / "app.sqlite"
+    wb.seal()
+    wb.store.close()
+    old, entries = database.read_bytes(), len(wb.trail_file.read_bytes()) // 32
+    for why in ("une", "deux", "trois"):
+        file(wb, researcher, why_not_aggregate=why)
+    wb.store.close()
+    database.write_bytes(old)
+    for left in database.parent.glob("app.sqlite-*"):
+        left.unlink()
+    again = open_workbench(wb.settings)
+    file(again, researcher, why_not_aggregate="autre")
+    verdict = auditing.verify_log(again, officer)
+    assert (verdict.sound, verdict.problem, verdict.first_bad) == (False, "rebuilt", entries + 1)
+    auditing.restart(again, officer, "restored")
+    verdict = auditing.verify_log(again, officer)
+    assert verdict.sound
+    again.seal()
+    assert len(again.trail_file.read_bytes()) // 32 == verdict.entries + 1
 
 
 def test_who_read_what_is_in_the_log_once_an_hour(wb: Workbench, scientist: Actor, officer: Actor) -> None:

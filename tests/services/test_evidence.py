@@ -117,6 +117,46 @@ def test_only_who_may_export_the_log(wb: Workbench, researcher: Actor, officer: 
         evidence.pack(wb, officer, "ext-000000000000")
 
 
+def test_who_keeps_the_data_exports_heads_and_reads_no_log_and_no_study(
+    wb: Workbench, steward: Actor, tmp_path: Path
+) -> None:
+    for call in (lambda: auditing.export_log(wb, steward), lambda: evidence.pack(wb, steward, "nsaid-gi-bleed")):
+        with pytest.raises(Refused, match="not_allowed"):
+            call()
+    assert auditing.save_head(wb, steward, tmp_path / "head.json")["seq"] > 0
+
+
+def test_a_pack_holds_no_exact_number_of_the_feasibility_space(wb: Workbench, officer: Actor) -> None:
+    with wb.store.read() as connection:
+        versions = {each.digest: each.body for each in documents.every(connection, "cohort_version")}
+    (view,) = extracts.list_extracts(wb, officer)
+    found = evidence.collect(wb, officer, view.id)
+    kept = [each for each in found["documents"] if each["kind"] == "cohort_version"]
+    assert kept
+    for document in kept:
+        exact, told = versions[document["digest"]], document["body"]
+        assert {**told, "rows": 0, "attrition": 0} == {**exact, "rows": 0, "attrition": 0}
+        lines = [told["rows"], *told["attrition"]]
+        numbers = [line[name] for line in lines for name in ("persons", "events", "persons_without") if name in line]
+        assert numbers
+        assert all(number is None or (number >= 15 and number % 5 == 0) for number in numbers)
+    (release,) = (each for each in found["documents"] if each["kind"] == "release")
+    assert all(notice["rows"] is None or notice["rows"] >= 15 for notice in release["body"]["intake"]["notices"])
+
+
+def test_only_releases_and_cohorts_may_hold_governed_numbers(given: Elsewhere, tmp_path: Path) -> None:
+    def excused(found: Json) -> None:
+        document(found, "approval").update(governed=True)
+        document(found, "approval")["body"].update(reason="another")
+
+    forged = tmp_path / "forged.zip"
+    raw = changed(excused)(files_of((given.folder / "pack.zip").read_bytes()))
+    forged.write_bytes(evidence._archive(raw))
+    code, said = given.check("--pack", str(forged))
+    assert code == 1
+    assert "digest is another" in said
+
+
 def test_an_auditor_finds_it_sound(given: Elsewhere) -> None:
     code, said = given.check("--pack", "pack.zip", "--log", "log.json", "--head", "head.json")
     assert code == 0, said
@@ -165,8 +205,10 @@ def identity(document: Json) -> str:
 def redrawn(found: Json, kind: str, change: Callable[[Json], object]) -> None:
     """Change a document and make all that follows fit it: digests, the names in other documents, entries of the log."""
     change(document(found, kind)["body"])
-    while stale := next((each for each in found["documents"] if identity(each) != each["digest"]), None):
+    whole = [each for each in found["documents"] if not each.get("governed")]
+    while stale := next((each for each in whole if identity(each) != each["digest"]), None):
         found.update(json.loads(json.dumps(found).replace(stale["digest"], identity(stale))))
+        whole = [each for each in found["documents"] if not each.get("governed")]
     for entry in found["entries"]:
         entry["hash"] = chain.entry_hash(entry)
 

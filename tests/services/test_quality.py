@@ -91,6 +91,10 @@ def test_all_numbers_are_governed(wb: Workbench, researcher: Actor) -> None:
     for failure in found.failures:
         assert failure.failed.value is None or failure.failed.value % 5 == 0
         assert (failure.share is None) == (failure.failed.value is None)
+    for line in found.unmapped:
+        assert line.rows.value is None or line.rows.value % 5 == 0
+        if line.share is not None and line.unmapped.value is not None and line.rows.value is not None:
+            assert line.share == round(min(100, 100 * line.unmapped.value / line.rows.value), 1)
 
 
 def test_counts_are_those_of_the_tables(wb: Workbench, researcher: Actor) -> None:

@@ -135,6 +135,27 @@ def test_a_study_ends_on_the_day_that_its_protocol_names(
     assert studies.show_study(wb, officer, demo.STUDY).state == "open"
 
 
+@pytest.mark.parametrize(
+    ("moment", "state"),
+    [
+        (datetime(2031, 7, 15, 21, 59, tzinfo=UTC), "open"),
+        (datetime(2031, 7, 15, 22, 1, tzinfo=UTC), "expired"),  # summer: two hours ahead
+        (datetime(2032, 1, 15, 22, 59, tzinfo=UTC), "open"),
+        (datetime(2032, 1, 15, 23, 1, tzinfo=UTC), "expired"),
+    ],
+)
+def test_a_last_day_ends_at_midnight_in_france(
+    wb: Workbench, researcher: Actor, officer: Actor, monkeypatch: pytest.MonkeyPatch, moment: datetime, state: str
+) -> None:
+    protocol = {**demo.PROTOCOL, "study": "short", "ends_on": f"{moment:%Y-%m-15}"}
+    draft = studies.create_study(wb, researcher, protocol)
+    studies.open_study(wb, officer, "short", protocol_digest=draft.digest, reason="r")
+    monkeypatch.setattr(clock, "now", lambda: moment)
+    assert studies.show_study(wb, officer, "short").state == state
+    monkeypatch.setattr(clock, "now", lambda: moment - timedelta(days=30))  # the log remembers the day, not the hour
+    assert studies.show_study(wb, officer, "short").state == state
+
+
 def test_a_draft_is_given_up_and_a_waiting_request_taken_back(wb: Workbench, researcher: Actor, officer: Actor) -> None:
     studies.create_study(wb, researcher, {**demo.PROTOCOL, "study": "draft-study"})
     with pytest.raises(Refused, match="reason_needed"):

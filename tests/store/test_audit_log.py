@@ -117,6 +117,68 @@ def test_a_rebuilt_log_is_found_by_the_head(store: Store, key: Key, tmp_path: Pa
     assert (verdict.sound, verdict.problem, verdict.first_bad) == (False, "rebuilt", 20)
 
 
+def rehashed(store: Store, *entries: int, **changes: str) -> None:
+    """Edit entries and make every hash and link of them fit, as somebody would who knows how the log is written."""
+    store.close()
+    with sqlite3.connect(store.path) as connection:
+        connection.row_factory = sqlite3.Row
+        for seq in entries:
+            rows = connection.execute("SELECT * FROM audit WHERE seq IN (?, ?) ORDER BY seq", (seq - 1, seq)).fetchall()
+            entry = {**dict(rows[-1]), **changes, "prev": rows[0]["hash"] if seq > 1 else chain.GENESIS}
+            connection.execute(
+                "UPDATE audit SET actor = :actor, prev = :prev, hash = :hash WHERE seq = :seq",
+                {**entry, "hash": chain.entry_hash(entry)},
+            )
+
+
+@pytest.mark.parametrize("name", ["one entry", "two entries", "all from one on"])
+def test_an_edit_whose_hashes_fit_is_placed_at_the_first_entry(
+    store: Store, key: Key, tmp_path: Path, name: str
+) -> None:
+    edited = {"one entry": [7], "two entries": [7, 8], "all from one on": list(range(7, 21))}[name]
+    audit.extend_trail(store, tmp_path / "trail")
+    head = audit.sign_head(store, key)
+    rehashed(store, *edited, actor="eve")
+    found = verifying.verify(store, [head], key.key.public_key())
+    assert found.first_bad in {8, 9, 20}, "the chain alone breaks after it, the head is at the end"
+    verdict = verifying.placed(store, found, audit.read_trail(tmp_path / "trail"))
+    assert (verdict.sound, verdict.first_bad) == (False, 7)
+    assert verdict.problem == ("rebuilt" if len(edited) > 2 else "edited")
+
+
+@pytest.mark.parametrize("written", [3, 12])
+def test_an_old_copy_that_went_on_is_placed_where_it_went_on(
+    store: Store, key: Key, tmp_path: Path, written: int
+) -> None:
+    copy = tmp_path / "copy.sqlite"
+    store.close()
+    copy.write_bytes(store.path.read_bytes())
+    write(store, 10)
+    audit.extend_trail(store, tmp_path / "trail")
+    head = audit.sign_head(store, key)
+    old = Store.open(f"sqlite:///{copy}", create=False)
+    write(old, written)
+    verdict = verifying.verify(old, [head], key.key.public_key())
+    verdict = verifying.placed(old, verdict, audit.read_trail(tmp_path / "trail"))
+    assert (verdict.sound, verdict.problem, verdict.first_bad) == (False, "rebuilt", 21)
+
+
+def test_a_trail_goes_on_after_a_process_that_died_and_raises_no_alarm(store: Store, key: Key, tmp_path: Path) -> None:
+    trail = tmp_path / "trail"
+    audit.extend_trail(store, trail)
+    trail.write_bytes(trail.read_bytes()[:-5])
+    write(store, 2)
+    audit.extend_trail(store, trail)
+    assert len(trail.read_bytes()) == 22 * verifying.HASH_BYTES
+    assert trail.stat().st_mode & 0o077 == 0
+    tamper(store, "UPDATE audit SET actor = 'eve' WHERE seq = 21")
+    found = verifying.verify(store, [], key.key.public_key())
+    assert verifying.placed(store, found, trail.read_bytes()) == found
+    assert verifying.placed(store, found, b"\0" * 640).first_bad == 1
+    sound = verifying.Verdict(True, 22, found.head)
+    assert verifying.placed(store, sound, b"\0" * 640) == sound, "a trail alone is no proof"
+
+
 @pytest.mark.parametrize(
     "forge",
     [

@@ -34,7 +34,7 @@ from workbench.services.studies import StudyView
 from workbench.store import files
 
 app = typer.Typer(
-    no_args_is_help=True, help="Studies: create, open, close, abandon, list, show, and their public register."
+    no_args_is_help=True, help="Studies: create, open, amend, close, abandon, list, show, and their public register."
 )
 Name = Annotated[str, typer.Argument(help="The study's name.")]
 
@@ -58,9 +58,25 @@ def open_(
     as_name: As = None,
     as_json: Json = False,
 ) -> None:
-    """Open a draft study, as the ethics officer, on exactly the protocol that was read."""
+    """Open a draft study, as the ethics officer, on exactly the protocol that was read.
+
+    On the digest of a change that was proposed for an open study: accept it. What was approved before is voided then.
+    """
     with opened(home, as_name) as (wb, actor):
         _made(studies.open_study(wb, actor, study, protocol_digest=protocol, reason=reason), as_json)
+
+
+@app.command("amend")
+def amend(
+    file: Annotated[Path, typer.Argument(help="The whole protocol as it shall be, as JSON; its `study` is open.")],
+    home: Home = None, as_name: As = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Propose another protocol for an open study; the former one stays valid until an ethics officer accepts it.
+
+    Accepting it voids every approval and waiting request of the study and closes its open extracts.
+    """
+    with opened(home, as_name) as (wb, actor):
+        _made(studies.amend_study(wb, actor, read_json(file)), as_json)
 
 
 @app.command("close")
@@ -75,7 +91,7 @@ def close(study: Name, reason: Reason, home: Home = None, as_name: As = None, as
 
 @app.command("abandon")
 def abandon(study: Name, reason: Reason, home: Home = None, as_name: As = None, as_json: Json = False) -> None:
-    """Give up a draft study, as one of its researchers."""
+    """Give up a draft study, or a change that waits of an open one's protocol, as one of its researchers."""
     with opened(home, as_name) as (wb, actor):
         _made(studies.abandon_study(wb, actor, study, reason), as_json)
 
@@ -83,7 +99,23 @@ def abandon(study: Name, reason: Reason, home: Home = None, as_name: As = None, 
 def _made(view: StudyView, as_json: bool) -> None:
     text = words("study", id=view.id, state=state(view.state), title=view.title, digest=view.digest)
     until = [words("study_kept", until=view.kept_until)] if view.kept_until else []
-    give(as_json, asdict(view), text, *until)
+    give(as_json, asdict(view), text, *until, *_proposed(view))
+
+
+def _proposed(view: StudyView) -> list[str]:
+    """Return the lines on a change that waits for an officer."""
+    if view.proposed is None:
+        return []
+    changes = [
+        words("study_change", member=member, before=_brief(before), after=_brief(after))
+        for member, (before, after) in view.proposed.changes.items()
+    ]
+    first = words("study_proposed", who=view.proposed.proposed_by, digest=view.proposed.digest)
+    return [first, *changes, words("study_voids")]
+
+
+def _brief(value: object) -> str:
+    return "–" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 @app.command("register")

@@ -8,6 +8,7 @@ gives one to keep elsewhere.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,8 +16,9 @@ from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import OperationalError
 
-from workbench.governance.verifying import signed_part
+from workbench.governance.verifying import HASH_BYTES, signed_part
 from workbench.kernel import clock
 from workbench.kernel.digest import digest_bytes
 from workbench.kernel.errors import InvalidInput
@@ -150,6 +152,37 @@ def extends(store: Store, saved: Path, seq: int) -> bool:
 def save_head(path: Path, head: Mapping[str, Any]) -> None:
     """Write a signed head to a file, whole or not at all."""
     files.write_text(path, json.dumps(head, indent=1) + "\n")
+
+
+def extend_trail(store: Store, trail: Path) -> None:
+    """Write the hash of each entry that a file of hashes lacks at its end: 32 bytes an entry, the first one first.
+
+    A head tells that the log is another; the trail tells from which entry on (`workbench.governance.verifying.placed`).
+    It is kept where the heads are, apart from the data.
+    """
+    whole = trail.stat().st_size // HASH_BYTES if trail.exists() else 0
+    with store.read() as connection:
+        query = select(audit.c.hash).where(audit.c.seq > whole).order_by(audit.c.seq)
+        try:
+            new = b"".join(bytes.fromhex(each) for each in connection.execute(query).scalars())
+        except (OperationalError, ValueError, TypeError):  # no hash that this program wrote: `verify` says so
+            return
+    with files.user_errors(trail):
+        handle = os.open(trail, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            os.ftruncate(handle, whole * HASH_BYTES)  # a process died while it wrote
+            os.lseek(handle, 0, os.SEEK_END)
+            left = memoryview(new)
+            while left:
+                left = left[os.write(handle, left) :]
+        finally:
+            os.close(handle)
+
+
+def read_trail(trail: Path) -> bytes:
+    """Return a file of hashes, empty where there is none."""
+    with files.user_errors(trail):
+        return trail.read_bytes() if trail.exists() else b""
 
 
 def as_json(log: Iterable[Entry]) -> list[dict[str, Any]]:

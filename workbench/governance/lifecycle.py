@@ -1,4 +1,5 @@
-"""The life cycles of a study, a request, an output and a finding, as data: states, transitions, one owner each.
+"""The life cycles of a study, of a change of its protocol, of a request, an output and a finding, as data: states,
+transitions, one owner each.
 
 The diagram in the docs is drawn from these tables. A request that was sent back or voided is not edited: a
 corrected one is filed, with its own digest.
@@ -14,7 +15,7 @@ from workbench.governance.actors import Role
 from workbench.kernel.errors import Refused, Word
 from workbench.kernel.text import Lang, say
 
-Kind = Literal["study", "request", "output", "finding"]
+Kind = Literal["study", "amendment", "request", "output", "finding"]
 Owner = Role | Literal["workbench", "requester"]
 
 
@@ -57,6 +58,13 @@ LIFE_CYCLES: Final[Mapping[Kind, LifeCycle]] = {
             Transition("purge", "expired", "purged", "workbench", reason=False),
         ),
     ),
+    "amendment": LifeCycle(
+        states=("proposed", "accepted", "withdrawn"),
+        transitions=(
+            Transition("accept", "proposed", "accepted", _OFFICER, reason=True),
+            Transition("withdraw", "proposed", "withdrawn", _RESEARCHER, reason=True),
+        ),
+    ),
     "request": LifeCycle(
         states=(
             "filed",
@@ -79,7 +87,9 @@ LIFE_CYCLES: Final[Mapping[Kind, LifeCycle]] = {
             Transition("withdraw", "filed", "withdrawn", _RESEARCHER, reason=False),
             Transition("withdraw", "checked", "withdrawn", _RESEARCHER, reason=False),
             Transition("run", "approved", "run", _RESEARCHER, reason=False),
+            Transition("void", "checked", "voided", "workbench", reason=True),
             Transition("void", "approved", "voided", "workbench", reason=True),
+            Transition("void", "run", "voided", "workbench", reason=True),
             Transition("expire", "checked", "expired", "workbench", reason=False),
             Transition("expire", "approved", "expired", "workbench", reason=False),
             Transition("expire", "run", "expired", "workbench", reason=False),

@@ -1,7 +1,8 @@
 """The table of verbs and roles. What is not in the table is denied.
 
 Each `check_x` raises where its `can_x` answers no; pages, command line and notebooks call the same two.
-Reading an extract has two verbs: `extract.read` is its manifest and risk report, `extract.open` its rows.
+Reading an extract has two verbs: `extract.read` is its manifest and risk report, `extract.open` its rows. Exporting the
+log has two: `audit.export` alone gives its signed head, to be kept elsewhere; its entries need `audit.read` too.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ ALLOWED: Final[Mapping[str, frozenset[Role]]] = {
     "cohort.diagnose": _STUDY,
     "cohort.why": _STUDY,
     "study.create": frozenset({_RESEARCHER}),
+    "study.amend": frozenset({_RESEARCHER}),
     "study.open": frozenset({_OFFICER}),
     "study.close": frozenset({_OFFICER}),
     "study.abandon": frozenset({_RESEARCHER}),
@@ -71,6 +73,7 @@ ALLOWED: Final[Mapping[str, frozenset[Role]]] = {
     "audit.restart": frozenset({_OFFICER}),
     "audit.forget": frozenset({_OFFICER}),
     "audit.export": frozenset({_OFFICER, _STEWARD}),
+    "audit.evidence": frozenset({_OFFICER}),
     "trace.read": _ALL,
     "key.read": frozenset({_OFFICER}),
     "key.rotate": frozenset({_OFFICER}),

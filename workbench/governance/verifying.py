@@ -11,7 +11,7 @@ import json
 import sqlite3
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Final, cast
 
@@ -29,6 +29,8 @@ from workbench.store.tables import audit, payloads
 SEQ, TIME, VERB, PAYLOAD, PREV, HASH, SALT, BODY, TEXT = range(9)
 """Places in a row of the walk: of an entry's fields those that are judged, its hash, its payload's salt and text, and
 the JSON of its thirteen fields."""
+
+HASH_BYTES: Final = 32
 
 SIGNED: Final = ("format", "seq", "hash", "time", "key_id")
 
@@ -71,6 +73,34 @@ def verify(store: Store, heads: Iterable[Mapping[str, Any]], public_key: Ed25519
         if problem:
             return Verdict(False, count, prev, min(seq, count + 1), problem)
     return Verdict(True, count, prev)
+
+
+def placed(store: Store, verdict: Verdict, trail: bytes) -> Verdict:
+    """Return a verdict that found something with the first entry that differs from the hashes kept of each.
+
+    A chain whose hashes were made to fit breaks after the entry that was edited, and a head tells only that the log is
+    another: where a trail says that an entry before differs, that one is named. A trail alone raises no alarm.
+    """
+    with store.read() as connection:
+        try:
+            first = _first_difference(connection, trail)
+        except OperationalError:  # a text that is none, which the chain names itself
+            first = None
+    if verdict.sound or verdict.first_bad is None or first is None or first >= verdict.first_bad:
+        return verdict
+    problem = {"broken_link": "edited", "cut": "rebuilt"}.get(str(verdict.problem), verdict.problem)
+    return replace(verdict, first_bad=first, problem=problem)
+
+
+def _first_difference(connection: Connection, trail: bytes) -> int | None:
+    rows = connection.execute(select(audit.c.seq, type_coerce(audit.c.hash, Text)).order_by(audit.c.seq))
+    known = len(trail) // HASH_BYTES
+    for place, (seq, found) in enumerate(rows, start=1):
+        if place > known:
+            return None
+        if seq != place or found != trail[(place - 1) * HASH_BYTES : place * HASH_BYTES].hex():
+            return place
+    return None
 
 
 def signed_part(head: Mapping[str, Any]) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench.governance import audit, verifying
+from workbench.governance import audit, policy, verifying
 from workbench.governance.actors import Actor
 from workbench.governance.audit import Entry
 from workbench.governance.verifying import Verdict
@@ -45,7 +45,7 @@ def verdict_of(wb: Workbench, saved: Sequence[Mapping[str, Any]] = ()) -> Verdic
         return Verdict(False, verdict.entries, verdict.head, verdict.entries, "no_head")
     if verdict.sound and not _tombstones_attested(wb):
         return Verdict(False, verdict.entries, verdict.head, verdict.entries, "unattested")
-    return verdict
+    return verdict if verdict.sound else verifying.placed(wb.store, verdict, audit.read_trail(wb.trail_file))
 
 
 def _tombstones_attested(wb: Workbench) -> bool:
@@ -86,12 +86,15 @@ def restart(wb: Workbench, actor: Actor, reason: str) -> dict[str, Any]:
             pass
         head = audit.sign_head(wb.store, wb.keys)
         audit.save_head(wb.head_file, head)
+        wb.trail_file.unlink(missing_ok=True)
+        audit.extend_trail(wb.store, wb.trail_file)
     return head
 
 
 def export_log(wb: Workbench, actor: Actor) -> list[dict[str, Any]]:
-    """Return the whole log as JSON values, oldest first; the export itself is logged."""
+    """Return the whole log as JSON values, oldest first; the export itself is logged. For who may read the log."""
     with acting(wb, actor, "audit.export"):
+        policy.check(actor, "audit.read")
         with wb.store.write(event(actor, "audit.export", subject="log")):
             pass
         with wb.store.read() as connection:

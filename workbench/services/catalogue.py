@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from workbench.governance.actors import Actor
-from workbench.governance.disclosure import BASE, shown
+from workbench.governance.disclosure import shown
+from workbench.kernel import clock
 from workbench.kernel.schemas import validate
 from workbench.kernel.text import LANGS, say
 from workbench.services.context import Workbench
@@ -105,7 +106,7 @@ def _said(view: ReleaseView, given: Mapping[str, Any]) -> dict[str, Any]:
         "dct:description": _texts(given.get("description") or described),
         "dct:identifier": view.digest,
         "dcat:version": view.id,
-        "dct:issued": {"@value": view.loaded_at[:10], "@type": "xsd:date"},
+        "dct:issued": {"@value": clock.day_of(view.loaded_at).isoformat(), "@type": "xsd:date"},
         "dcat:keyword": [str(word) for word in keywords],
         "dcat:theme": {"@id": f"{_EU}/data-theme/HEAL"},
         "dct:provenance": {"@type": "dct:ProvenanceStatement", "rdfs:label": _texts(_provenance(view))},
@@ -132,11 +133,13 @@ def _rights(view: ReleaseView) -> dict[str, Any]:
 
 
 def _counts(view: ReleaseView, quality: QualityView | None) -> dict[str, Any]:
-    """Return what the release holds, in numbers as people see them; records to the next multiple of 5."""
-    records = sum(entry["rows"] or 0 for entry in view.quality["records"])
+    """Return what the release holds, in numbers as people see them, whoever asks; none where its persons are too few
+    to show."""
+    records = shown(sum(entry["rows"] or 0 for entry in view.quality["records"])).value
     persons = shown(view.rows.get("person") or 0).value
-    found: dict[str, Any] = {"healthdcatap:numberOfRecords": _number(BASE * (records // BASE))}
-    if persons is not None:
+    found: dict[str, Any] = {}
+    if persons is not None and records is not None:
+        found["healthdcatap:numberOfRecords"] = _number(records)
         found["healthdcatap:numberOfUniqueIndividuals"] = _number(persons)
     return found if quality is None else {**found, **_of_quality(quality)}
 

@@ -279,6 +279,18 @@ def reference(wb: Workbench, document: documents.Document) -> CohortRef:
     )
 
 
+def governed_body(wb: Workbench, document: documents.Document) -> dict[str, Any]:
+    """Return a cohort version's document with its numbers as they are shown, None where they are hidden."""
+    steps = _steps(wb, document)
+    attrition = [
+        {**line, "persons": step.persons.value, "events": step.events.value,
+         "persons_without": step.without and step.without.value}
+        for line, step in zip(document.body["attrition"], steps, strict=True)
+    ]  # fmt: skip
+    counted = {"persons": steps[-1].persons.value, "events": steps[-1].events.value}
+    return {**document.body, "rows": {**document.body["rows"], **counted}, "attrition": attrition}
+
+
 def _view(wb: Workbench, document: documents.Document, release_id: str) -> CohortView:
     body = document.body
     definition = read_definition(json.dumps(body["definition"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Generator
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from workbench.governance import audit, keys, log_periods, policy
 from workbench.governance.actors import Actor
@@ -27,6 +28,12 @@ RETIRED = "release_retired"
 
 READ_SECONDS = 3600.0
 """How long the same person's same reading stays one entry."""
+
+TYPED: Final = "(…)"
+_NUMBER: Final = re.compile(r"(?<![0-9A-Za-z-])[0-9](?:[ .-]?[0-9AB]){4,}")
+_OURS: Final = re.compile(r"[a-z]{3}-[0-9a-f]{12}|[0-9a-f]{64}|[0-9]{4}-[0-9]{2}-[0-9]{2}")
+"""Numbers of five digits and more, in groups or not (a social security number may have a letter); what is an id, a
+digest or a day."""
 
 _depth: ContextVar[int] = ContextVar("depth", default=0)
 
@@ -50,6 +57,11 @@ class Workbench:
         """Where the log's signed head is kept: with the keys, apart from the data."""
         return self.settings.keys / "audit-head.json"
 
+    @property
+    def trail_file(self) -> Path:
+        """Where the hash of each entry is kept, beside the head: it tells from which entry on a log is another."""
+        return self.settings.keys / "audit-trail"
+
     def seal(self) -> None:
         """Sign and keep the log's head, if the log grew since this process last did.
 
@@ -61,6 +73,7 @@ class Workbench:
         with jobs.locked(self.settings.keys / ".audit-head.lock"):
             if audit.extends(self.store, self.head_file, head["seq"]):
                 audit.save_head(self.head_file, head)
+                audit.extend_trail(self.store, self.trail_file)
         self._sealed = head["seq"]
 
     def close(self) -> None:
@@ -171,14 +184,24 @@ def acting(
         if verb in log_periods.READS and _depth.get() == 1:
             _saw(wb, actor, verb, study, subject)
     except Refused as error:
-        facts = {name: str(value) for name, value in error.facts.items()}
-        denied = event(actor, verb, study=study, subject=subject, outcome="denied", reason=error.code, payload=facts)
+        facts = {name: _unsaid(wb, str(value)) for name, value in error.facts.items()}
+        named = {"study": study and _unsaid(wb, study), "subject": subject and _unsaid(wb, subject)}
+        denied = event(actor, verb, **named, outcome="denied", reason=error.code, payload=facts)
         with wb.store.write(denied):
             pass
         raise
     finally:
         _depth.reset(depth)
         wb.seal()
+
+
+def _unsaid(wb: Workbench, text: str) -> str:
+    """Return what the log says of a text that somebody typed: `TYPED` for a number of five digits and more that names
+    nothing here. It may be a patient's, and the log keeps what it was told for good."""
+    if not _NUMBER.search(text) or _OURS.fullmatch(text):
+        return text
+    with wb.store.read() as connection:
+        return text if documents.is_named(connection, text) else _NUMBER.sub(TYPED, text)
 
 
 def _saw(wb: Workbench, actor: Actor, verb: str, study: str | None, subject: str | None) -> None:

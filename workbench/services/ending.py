@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from typing import Literal
 
 from sqlalchemy import Connection
 
@@ -24,17 +25,19 @@ def belongings(connection: Connection, study: str) -> Iterator[State]:
         yield from (s for s in documents.states_of(connection, kind) if s.study == study and s.state in states)
 
 
-def end_belongings(write: Write, study: str, why: str) -> list[str]:
-    """Move what a study has under way to `expired`, in the transaction that ends the study; return the ids.
+def end_belongings(write: Write, study: str, why: str, step: Literal["expire", "void"] = "expire") -> list[str]:
+    """Move what a study has under way to `expired`, in the transaction that ends the study, or (`step` is `void`) its
+    requests to `voided`, where what was approved is no longer valid; return the ids.
 
     `why` is the verb that ended it, and stands in each entry as its reason.
     """
     ended = list(belongings(write.connection, study))
     for state in ended:
+        to, done = "expired", "expire"
         if state.kind == "request":
-            lifecycle.check_transition("request", state.state, "expire", SYSTEM)
-        documents.move_state(write, state.kind, state.id, "expired")
-        entry = Event(SYSTEM, SYSTEM, f"{state.kind}.expire", study, state.id, before=state.digest, reason=why)
+            to, done = lifecycle.check_transition("request", state.state, step, SYSTEM, why), step
+        documents.move_state(write, state.kind, state.id, to)
+        entry = Event(SYSTEM, SYSTEM, f"{state.kind}.{done}", study, state.id, before=state.digest, reason=why)
         chain.append(write.connection, entry)
     return [state.id for state in ended]
 

@@ -1,8 +1,9 @@
 """The evidence pack: all that proves who got which data, why, and what was made of it, in one signed archive.
 
-It is drawn from the thread through one document: every document of it whole, every entry of the log about it, a page to
-read in French and in English, and the program that checks all this elsewhere. Nothing in it says when it was made, so
-the same state of the thread gives the same bytes.
+It is drawn from the thread through one document: every document of it, every entry of the log about it, a page to read
+in French and in English, and the program that checks all this elsewhere. Documents are whole, but for releases and
+cohort versions: their numbers of persons are those that people see, so their digests can be computed again in the
+workbench alone. Nothing in it says when it was made, so the same state of the thread gives the same bytes.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from workbench.governance import audit
 from workbench.governance.actors import Actor
 from workbench.kernel.digest import canonical_json, digest_bytes
 from workbench.kernel.text import LANGS
-from workbench.services import evidence_page, people, tracing
+from workbench.services import cohorts, evidence_page, people, tracing
 from workbench.services.context import Workbench, acting, event
+from workbench.services.release_view import governed_body as governed_release
 from workbench.store import documents
 from workbench.store.documents import Document
 
@@ -45,9 +47,9 @@ class Pack:
 def pack(wb: Workbench, actor: Actor, ref: str) -> Pack:
     """Return the evidence pack of a study, request, extract, model or release, by id or digest; the taking is logged.
 
-    Raises `store.no_document` where nothing is found, `Refused` for anybody but who may export the log.
+    Raises `store.no_document` where nothing is found, `Refused` for anybody but an ethics officer.
     """
-    with acting(wb, actor, TAKEN, subject=ref):
+    with acting(wb, actor, "audit.evidence", subject=ref):
         found = collect(wb, actor, ref)
         content = {"evidence.json": canonical_json(found), "verify.py": _verifier()}
         content |= {f"evidence.{lang}.html": evidence_page.page(found, lang).encode() for lang in LANGS}
@@ -73,9 +75,18 @@ def collect(wb: Workbench, actor: Actor, ref: str) -> dict[str, Any]:
         "subject": {"kind": thread.start.kind, "id": thread.start.id, "digest": thread.start.digest},
         "as_of": {"seq": last["seq"], "hash": last["hash"]},
         "people": {each.name: each.display for each in people.people(wb) if each.name in names},
-        "documents": [asdict(document) for document in chain],
+        "documents": [_told(wb, document) for document in chain],
         "entries": entries,
     }
+
+
+def _told(wb: Workbench, document: Document) -> dict[str, Any]:
+    """Return a document as the pack holds it; `governed` says that its numbers are not those of its digest."""
+    if document.kind == "cohort_version":
+        return {**asdict(document), "body": cohorts.governed_body(wb, document), "governed": True}
+    if document.kind == "release":
+        return {**asdict(document), "body": governed_release(document.body), "governed": True}
+    return asdict(document)
 
 
 def _with_all_named(connection: Connection, digests: list[str]) -> list[Document]:

@@ -18,7 +18,7 @@ from workbench.governance.sealed import seal_bytes, unseal_bytes
 from workbench.kernel.digest import digest_document, short
 from workbench.kernel.errors import InvalidInput, Refused
 from workbench.kernel.schemas import validate
-from workbench.services import cohorts, extracts, studies
+from workbench.services import cohorts, extracts, people, studies
 from workbench.services.context import Workbench, acting, event
 from workbench.store import documents
 from workbench.store.documents import Document, State
@@ -116,11 +116,11 @@ def read_text(wb: Workbench, actor: Actor, ref: str) -> str:
 def decide(wb: Workbench, actor: Actor, ref: str, decision: Decision, reason: str) -> FindingView:
     """Accept a finding, or refuse to disturb somebody with it, as somebody other than who reported it.
 
-    Raises `Refused`: `governance.self_approval`, `governance.wrong_state`, `governance.reason_needed`.
+    Raises `Refused`: what `people.check_independent` raises, `governance.wrong_state`, `governance.reason_needed`.
     """
     with acting(wb, actor, "finding.decide", subject=ref):
         view = show_finding(wb, actor, ref)
-        policy.check_other_person(view.reporter, actor.name)
+        people.check_independent(wb, actor, view.reporter, studies.show_study(wb, actor, view.study).protocol)
         state = lifecycle.check_transition(FINDING, view.state, decision, actor.role, reason)
         facts: dict[str, Any] = {"study": view.study, "subject": view.id, "before": view.digest, "reason": reason}
         with wb.store.write(event(actor, "finding.decide", **facts, payload={"decision": decision})) as write:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from workbench.governance import lifecycle, policy, proofs
+from workbench.governance import lifecycle, proofs
 from workbench.governance.actors import Actor
 from workbench.governance.airlock.content import Content
 from workbench.governance.airlock.declaration import read_declaration
@@ -21,7 +21,7 @@ from workbench.governance.proofs import Proof
 from workbench.kernel.digest import digest_bytes, digest_document, short
 from workbench.kernel.errors import Refused
 from workbench.kernel.schemas import validate
-from workbench.services import cohorts, extracts, judging, kept_outputs, objections, studies
+from workbench.services import cohorts, extracts, judging, kept_outputs, objections, people, studies
 from workbench.services.context import Workbench, acting, event, working
 from workbench.services.extracts import ExtractView
 from workbench.store import documents, making
@@ -234,12 +234,13 @@ def decide(
     The actor names the file's digest again, at the moment of deciding; the log keeps when, and by `proof` how the
     actor authenticated for it (`governance.proofs.authentication`, whose errors are raised too). To release, the kept
     file must be the one that was checked, and its numbers are compared once more with what was released since. Raises
-    `Refused`: `governance.self_approval`, `governance.wrong_state`, `governance.reason_needed`, `airlock.other_file`,
+    `Refused`: what `people.check_independent` raises, `governance.wrong_state`, `governance.reason_needed`,
+    `airlock.other_file`,
     `airlock.meets_released`, `airlock.objected_since`, `services.extract_closed`; `Unavailable` (`airlock.damaged`).
     """
     with acting(wb, actor, "output.decide", subject=ref):
         view = show_output(wb, actor, ref)
-        policy.check_other_person(view.requester, actor.name)
+        people.check_independent(wb, actor, view.requester, studies.show_study(wb, actor, view.study).protocol)
         state = lifecycle.check_transition("output", view.state, STEP[decision], actor.role, reason)
         if file_digest != view.file_digest:
             raise Refused("airlock.other_file", output=view.id)

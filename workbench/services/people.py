@@ -10,10 +10,11 @@ from typing import Any
 
 from sqlalchemy import delete, insert, select
 
+from workbench.governance import policy
 from workbench.governance.actors import Actor, Role
 from workbench.kernel.errors import InvalidInput, Refused
 from workbench.services.context import Workbench, acting, event
-from workbench.store.tables import users
+from workbench.store.tables import audit, payloads, users
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,34 @@ def first_steward(wb: Workbench) -> Actor:
         if write.connection.execute(select(users.c.name).limit(1)).first() is None:
             write.connection.execute(insert(users).values(person))
     return acting_as(wb, None)
+
+
+def check_independent(wb: Workbench, actor: Actor, author: str, protocol: Mapping[str, Any]) -> None:
+    """Check that a decision is somebody else's than the author's of what is decided, and nobody's of the study.
+
+    Raises `Refused`: `governance.self_approval`; `governance.same_person` where both accounts are, or were, one user's
+    of the operating system; `governance.own_study` where the protocol names the actor among its members, in whatever
+    role: roles change, and who worked in a study does not decide on it.
+    """
+    policy.check_other_person(author, actor.name)
+    behind = _os_users(wb)
+    if behind.get(author.casefold(), set()) & behind.get(actor.name.casefold(), set()):
+        raise Refused("governance.same_person", name=actor.name, author=author)
+    if any(not policy.can_review(member["user"], actor.name) for member in protocol["members"]):
+        raise Refused("governance.own_study", name=actor.name, study=protocol["study"])
+
+
+def _os_users(wb: Workbench) -> dict[str, set[str]]:
+    """Return every user of the operating system that each account was ever given, as the log has it, by the account's
+    name in lower case."""
+    query = select(audit.c.subject, payloads.c.body).join(payloads, payloads.c.seq == audit.c.seq)
+    with wb.store.read() as connection:
+        rows = connection.execute(query.where(audit.c.verb == "user.manage", audit.c.outcome == "done")).all()
+    found: dict[str, set[str]] = {}
+    for name, body in rows:
+        if body.get("os_user"):
+            found.setdefault(str(name).casefold(), set()).add(body["os_user"])
+    return found
 
 
 def add_person(wb: Workbench, actor: Actor, person: Person) -> Person:

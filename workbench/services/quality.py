@@ -71,11 +71,12 @@ class TopConcept:
 
 @dataclass(frozen=True)
 class UnmappedLine:
-    """A column of standard concepts: rows, rows of concept 0, and their share in percent (None: too few to show)."""
+    """A column of standard concepts: rows and rows of concept 0, governed, and their share in percent (None: too few to
+    show)."""
 
     table: str
     column: str
-    rows: int
+    rows: Shown
     unmapped: Shown
     share: float | None
 
@@ -236,9 +237,10 @@ def _failure(check: Check, found: Mapping[str, Any]) -> Failure:
 
 
 def _share(number: Shown, of: int) -> float | None:
-    """Return a governed number's share in percent, to one decimal: the number that is shown decides, not the true
-    one."""
-    return None if number.value is None or not of else round(min(100.0, 100 * number.value / of), 1)
+    """Return a governed number's share in percent, to one decimal, of a number that is governed too: a share of the
+    true one would tell it."""
+    whole = rounded(of)
+    return None if number.value is None or whole is None else round(min(100.0, 100 * number.value / whole), 1)
 
 
 def _persons(counts: Mapping[str, int]) -> dict[str, Shown]:
@@ -288,7 +290,8 @@ def _concept(each: Mapping[str, Any]) -> TopConcept:
 
 def _unmapped(each: Mapping[str, Any]) -> UnmappedLine:
     number = governed(each["unmapped"], each["crowd"])
-    return UnmappedLine(each["table"], each["column"], each["rows"], number, _share(number, each["rows"]))
+    rows = shown(each["rows"])
+    return UnmappedLine(each["table"], each["column"], rows, number, _share(number, each["rows"]))
 
 
 def _change(each: Change) -> ChangeLine:

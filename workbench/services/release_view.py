@@ -74,6 +74,11 @@ def view_of(
     )
 
 
+def governed_body(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a release's manifest with governed numbers, for whoever reads it."""
+    return {**body, **_governed_parts(body)}
+
+
 def _governed_parts(body: Mapping[str, Any]) -> dict[str, Any]:
     few = _few(body)
     parts = {name: _governed(body[name], few) for name in PARTS if name in body}

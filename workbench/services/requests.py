@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, cast
 
-from workbench.governance import audit, lifecycle, policy, proofs, protocols
+from workbench.governance import audit, lifecycle, proofs, protocols
 from workbench.governance.actors import Actor
 from workbench.governance.proofs import Proof
 from workbench.governance.protocols import Columns
@@ -15,7 +15,7 @@ from workbench.governance.votes import read_votes
 from workbench.kernel.digest import digest_document, short
 from workbench.kernel.errors import InvalidInput, Refused
 from workbench.kernel.schemas import validate
-from workbench.services import studies
+from workbench.services import people, studies
 from workbench.services.cohorts import CohortRef, reference
 from workbench.services.context import Workbench, acting, event
 from workbench.services.expiry import expire, today
@@ -138,12 +138,12 @@ def decide(
     The actor names the protocol's digest again, at the moment of deciding; the log keeps when, and by `proof` how the
     actor authenticated for it (`governance.proofs.authentication`, whose errors are raised too). `votes` are those of
     committees (`governance.votes.read_vote`), `conditions` what the decision asks for; both stand in the approval.
-    Raises `Refused`: `governance.self_approval`, `governance.wrong_state`, `governance.reason_needed`,
+    Raises `Refused`: what `people.check_independent` raises, `governance.wrong_state`, `governance.reason_needed`,
     `services.protocol_changed`, `services.study_not_open`; `InvalidInput`: `governance.vote_form`.
     """
     with acting(wb, actor, "request.decide", subject=ref):
         view = show_request(wb, actor, ref)
-        policy.check_other_person(view.requester, actor.name)
+        people.check_independent(wb, actor, view.requester, view.protocol)
         current = studies.show_study(wb, actor, view.study)
         if protocol_digest != view.document["protocol"] or current.digest != protocol_digest:
             raise Refused("services.protocol_changed", study=view.study)

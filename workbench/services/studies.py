@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import Connection
+
 from workbench.governance import lifecycle, policy, proofs, protocols, refresh_days
 from workbench.governance.actors import Actor
 from workbench.governance.proofs import Proof
 from workbench.kernel.digest import digest_document
 from workbench.kernel.errors import InvalidInput, Refused
 from workbench.repository import releases
-from workbench.services import ending
+from workbench.services import amendments, ending, people
+from workbench.services.amendments import AMENDMENT, Proposal
 from workbench.services.context import Workbench, acting, event
 from workbench.services.expiry import expire
 from workbench.services.releases import current_release
@@ -32,7 +35,8 @@ class StudyView:
     """A study as people see it; `protocol` is the document that is valid now and `digest` names it.
 
     `ends_on` is the last day of an open study, where its protocol names one; `kept_until` the last day on which what is
-    needed to find persons again is kept of one that ended.
+    needed to find persons again is kept of one that ended. `proposed` is a change of an open study's protocol that
+    waits for an officer.
     """
 
     id: str
@@ -44,6 +48,7 @@ class StudyView:
     made_at: str
     ends_on: str | None = None
     kept_until: str | None = None
+    proposed: Proposal | None = None
 
 
 def create_study(wb: Workbench, actor: Actor, protocol: Mapping[str, Any]) -> StudyView:
@@ -52,15 +57,8 @@ def create_study(wb: Workbench, actor: Actor, protocol: Mapping[str, Any]) -> St
     Raises `InvalidInput` where the protocol's form, legal basis or columns do not pass, and `services.not_a_member`
     where its author is not among its members; `services.study_exists` where it is open already.
     """
-    document = {**protocol}
-    with acting(wb, actor, "study.create", study=str(document.get("study"))):
-        if document.get("release") == CURRENT:
-            document["release"] = current_release(wb).digest
-        document = refresh_days.written_out(document)
-        protocols.check_protocol(document)
-        _check_release(wb, document["release"])
-        if not policy.is_member(actor, document):
-            raise Refused("services.not_a_member", user=actor.name)
+    with acting(wb, actor, "study.create", study=str(protocol.get("study"))):
+        document = _whole(wb, actor, protocol)
         study, digest = document["study"], digest_document(document)
         with wb.store.read() as connection:
             now = documents.state(connection, "study", study)
@@ -72,6 +70,38 @@ def create_study(wb: Workbench, actor: Actor, protocol: Mapping[str, Any]) -> St
             write.event.before = now.digest if now else document["release"]
             write.event.after = documents.put(write, "protocol", study, document, study=study)
             documents.set_state(write, State("study", study, digest, study, "draft", None, ""))
+    return show_study(wb, actor, study)
+
+
+def _whole(wb: Workbench, actor: Actor, protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """Check a protocol as its author gives it; return it with the release that it calls the current one, and the days
+    of its interval, written out."""
+    document = {**protocol}
+    if document.get("release") == CURRENT:
+        document["release"] = current_release(wb).digest
+    document = refresh_days.written_out(document)
+    protocols.check_protocol(document)
+    _check_release(wb, document["release"])
+    if not policy.is_member(actor, document):
+        raise Refused("services.not_a_member", user=actor.name)
+    return document
+
+
+def amend_study(wb: Workbench, actor: Actor, protocol: Mapping[str, Any]) -> StudyView:
+    """Propose another text of an open study's protocol, as one of its researchers; the former one stays valid until an
+    officer opens the study on the new digest (`open_study`), which voids what was approved.
+
+    Raises as `create_study`, and `services.study_not_open`, `services.same_protocol`, `store.no_document`.
+    """
+    study = str(protocol.get("study"))
+    with acting(wb, actor, "study.amend", study=study):
+        seen = _state(wb, actor, study)
+        if seen.state != "open":
+            raise Refused("services.study_not_open", study=study, state=seen.state)
+        document = _whole(wb, actor, protocol)
+        if digest_document(document) == seen.digest:
+            raise Refused("services.same_protocol", study=study)
+        amendments.propose(wb, actor, seen, document)
     return show_study(wb, actor, study)
 
 
@@ -102,21 +132,32 @@ def open_study(
 ) -> StudyView:
     """Open a draft study: the officer accepts exactly the protocol that was read, named by its digest.
 
+    On an open study whose researchers propose another protocol, that one is accepted by its digest: every approval and
+    waiting request under the former one is voided, and open extracts close (`workbench.services.amendments`).
     `proof` says how the officer authenticated for it (`governance.proofs.authentication`, whose errors are raised).
     """
     with acting(wb, actor, "study.open", study=study):
         view = show_study(wb, actor, study)
-        if protocol_digest != view.digest:
+        change = view.proposed if view.proposed and view.proposed.digest == protocol_digest else None
+        if protocol_digest != view.digest and change is None:
             raise Refused("services.protocol_changed", study=study)
-        policy.check_other_person(view.owner, actor.name)
-        state = lifecycle.check_transition("study", view.state, "open", actor.role, reason)
+        people.check_independent(
+            wb, actor, change.proposed_by if change else view.owner, change.protocol if change else view.protocol
+        )
+        if change:
+            state = lifecycle.check_transition(AMENDMENT, "proposed", "accept", actor.role, reason)
+        else:
+            state = lifecycle.check_transition("study", view.state, "open", actor.role, reason)
         with wb.store.read() as connection:
             seen = documents.state(connection, "study", study)
-        if seen is None or seen.digest != protocol_digest or seen.state != view.state:
+        if seen is None or seen.digest != view.digest or seen.state != view.state:
             raise Refused("services.protocol_changed", study=study)
         decided = {"study": study, "protocol": protocol_digest, "reason": reason}
         proved = proofs.authentication(wb.settings.openid, actor, "study.open", decided, proof)
         facts: dict[str, Any] = {"study": study, "subject": study, "reason": reason, "payload": proved}
+        if change:
+            amendments.accept(wb, event(actor, "study.accept", **facts), seen, change, state)
+            return show_study(wb, actor, study)
         with wb.store.write(event(actor, "study.open", **facts)) as write:
             documents.check_unchanged(write, seen, "study", study)
             write.event.before = write.event.after = view.digest
@@ -144,12 +185,18 @@ def close_study(wb: Workbench, actor: Actor, study: str, reason: str) -> StudyVi
 
 
 def abandon_study(wb: Workbench, actor: Actor, study: str, reason: str) -> StudyView:
-    """Give a draft up, as one of its researchers; nothing was made of it, so nothing is kept but the protocol.
+    """Give a draft up, as one of its researchers; nothing was made of it, so nothing is kept but the protocol. Of an
+    open study, the change of its protocol that waits.
 
     Raises `governance.wrong_state`, `governance.reason_needed`, `store.no_document`.
     """
     with acting(wb, actor, "study.abandon", study=study):
         seen = _state(wb, actor, study)
+        with wb.store.read() as connection:
+            change = documents.state(connection, AMENDMENT, study)
+        if change is not None and seen.state == "open" and change.state == "proposed":
+            amendments.withdraw(wb, actor, change, reason)
+            return show_study(wb, actor, study)
         to = lifecycle.check_transition("study", seen.state, "abandon", actor.role, reason)
         facts = {"study": study, "subject": study, "before": seen.digest, "reason": reason}
         with wb.store.write(event(actor, "study.abandon", **facts)) as write:
@@ -175,7 +222,9 @@ def list_studies(wb: Workbench, actor: Actor) -> list[StudyView]:
             found = [
                 (state, documents.find(connection, state.digest)) for state in documents.states_of(connection, "study")
             ]
-    return [_view(state, doc) for state, doc in found if doc and policy.can_see_study(actor, doc.body)]
+            return [
+                _view(connection, state, doc) for state, doc in found if doc and policy.can_see_study(actor, doc.body)
+            ]
 
 
 def show_study(wb: Workbench, actor: Actor, study: str) -> StudyView:
@@ -186,7 +235,7 @@ def show_study(wb: Workbench, actor: Actor, study: str) -> StudyView:
     raise Refused("store.no_document", ref=study)
 
 
-def _view(state: State, document: Document) -> StudyView:
+def _view(connection: Connection, state: State, document: Document) -> StudyView:
     return StudyView(
         id=state.id,
         digest=state.digest,
@@ -197,4 +246,5 @@ def _view(state: State, document: Document) -> StudyView:
         made_at=document.made_at,
         ends_on=state.expires_on if state.state == "open" else None,
         kept_until=state.expires_on if state.state in {"closed", "expired"} else None,
+        proposed=amendments.proposal(connection, state.id, document.body) if state.state == "open" else None,
     )

@@ -58,7 +58,7 @@ def trace(wb: Workbench, actor: Actor, ref: str) -> Thread:
     with acting(wb, actor, "trace.read"):
         mine = {study.id for study in studies.list_studies(wb, actor)} if can(actor, "study.read") else set[str]()
         with wb.store.read() as connection:
-            start = documents.find(connection, ref)
+            start, versions = _found(connection, ref)
             if actor.role is Role.DATA_STEWARD:
                 # Who keeps the releases must know what depends on them: ids and digests, never contents.
                 mine = {state.id for state in documents.states_of(connection, "study")}
@@ -66,12 +66,24 @@ def trace(wb: Workbench, actor: Actor, ref: str) -> Thread:
                 raise Refused("store.no_document", ref=ref)
             back = _walk(connection, start, documents.parents, mine)
             forward = _walk(connection, start, _children, mine)
+            for former in versions:
+                forward += [each for each in _walk(connection, former, _children, mine) if each not in forward]
             back += [each for each in _explained(connection, [start, *back]) if each not in [*forward, start]]
             return Thread(
                 _link(connection, start),
                 tuple(sorted((_link(connection, d) for d in back), key=_place)),
                 tuple(sorted((_link(connection, d) for d in forward), key=_place)),
             )
+
+
+def _found(connection: Connection, ref: str) -> tuple[Document | None, list[Document]]:
+    """Return the document of an id or digest. Of a study's name its valid protocol, and those that were or may become
+    it: what was made under another one belongs to the study too."""
+    found, study = documents.find(connection, ref), documents.state(connection, "study", ref)
+    if study is None or found is None or found.kind != "protocol":
+        return found, []
+    versions = [each for each in documents.every(connection, "protocol", study=ref) if each.digest != study.digest]
+    return documents.find(connection, study.digest), versions
 
 
 def _walk(

@@ -90,10 +90,10 @@ def _said(value: str | None) -> str:
 
 
 def today(connection: Connection) -> date:
-    """Return the current date (UTC), or that of the log's last entry where the clock stands before it."""
+    """Return the current date, or that of the log's last entry where the clock stands before it."""
     last = connection.execute(select(audit.c.time).order_by(audit.c.seq.desc()).limit(1)).scalar()
     now = clock.today()
-    return max(now, date.fromisoformat(last[:10])) if last else now
+    return max(now, clock.day_of(last)) if last else now
 
 
 def append(connection: Connection, event: Event) -> int:

@@ -108,6 +108,13 @@ def find(connection: Connection, ref: str) -> Document | None:
     return _document(rows[0]) if rows else None
 
 
+def is_named(connection: Connection, text: str) -> bool:
+    """Answer whether something kept here (a document, or what has a state) has this very id or digest."""
+    known = select(documents.c.id).where((documents.c.id == text) | (documents.c.digest == text)).limit(1)
+    standing = select(states.c.id).where(states.c.id == text).limit(1)
+    return any(connection.execute(query).first() is not None for query in (known, standing))
+
+
 def every(connection: Connection, kind: str, *, study: str | None = None) -> list[Document]:
     """Return all documents of a kind, oldest first."""
     query = select(documents).where(documents.c.kind == kind)

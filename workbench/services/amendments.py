@@ -1,0 +1,96 @@
+"""Changes of an open study's protocol: proposed by a researcher of it, valid once an officer accepts their digest.
+
+What was approved rests on the protocol that was read then. So accepting a change voids every approval and waiting
+request of the study and closes its open extracts: what is still wanted is asked for again, under the new protocol.
+Until then the former protocol is valid, and so is all that was approved under it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from workbench.governance import lifecycle
+from workbench.governance.actors import Actor
+from workbench.kernel.errors import Refused
+from workbench.services import ending
+from workbench.services.context import Workbench, event
+from workbench.store import documents
+from workbench.store.chain import Event
+from workbench.store.documents import State
+
+AMENDMENT: Final = "amendment"
+VERB: Final = "study.amend"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A change of an open study's protocol that waits: the new protocol with its digest, who proposed it, and what it
+    changes, as member → (before, after), None where a member comes or goes."""
+
+    digest: str
+    protocol: dict[str, Any]
+    proposed_by: str
+    proposed_at: str
+    changes: dict[str, tuple[Any, Any]]
+
+
+def proposal(connection: Connection, study: str, valid: Mapping[str, Any]) -> Proposal | None:
+    """Return the change that waits for a decision on a study whose valid protocol is given; None where there is none.
+
+    Whoever proposed a text first is its author for good, also where it is proposed again.
+    """
+    waiting = documents.state(connection, AMENDMENT, study)
+    if waiting is None or waiting.state != "proposed":
+        return None
+    document = documents.find(connection, waiting.digest)
+    assert document is not None
+    return Proposal(
+        document.digest, document.body, document.made_by, waiting.changed_at, _changes(valid, document.body)
+    )
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    names = sorted({*before, *after})
+    return {name: (before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)}
+
+
+def propose(wb: Workbench, actor: Actor, seen: State, document: Mapping[str, Any]) -> None:
+    """Keep a change that was checked, in the place of one that waits. Raises `store.changed_meanwhile` where the study
+    no longer stands as it was `seen`."""
+    facts = {"study": seen.id, "subject": seen.id, "before": seen.digest}
+    with wb.store.write(event(actor, VERB, **facts)) as write:
+        documents.check_unchanged(write, seen, "study", seen.id)
+        digest = write.event.after = documents.put(write, "protocol", seen.id, document, study=seen.id)
+        documents.set_state(write, State(AMENDMENT, seen.id, digest, seen.id, "proposed", None, ""))
+
+
+def accept(wb: Workbench, decided: Event, seen: State, waiting: Proposal, to: str) -> None:
+    """Make a proposed protocol the valid one, leave its proposal in the state `to`, and void what was approved under
+    the former one, each with its entry.
+
+    `decided` is the decision's entry. Raises `store.changed_meanwhile`, `services.protocol_changed` where study or
+    proposal stand otherwise than they were read.
+    """
+    with wb.store.write(decided) as write:
+        documents.check_unchanged(write, seen, "study", seen.id)
+        now = documents.state(write.connection, AMENDMENT, seen.id)
+        if now is None or (now.digest, now.state) != (waiting.digest, "proposed"):
+            raise Refused("services.protocol_changed", study=seen.id)
+        write.event.before, write.event.after = seen.digest, waiting.digest
+        write.event.payload["voided"] = ending.end_belongings(write, seen.id, VERB, "void")
+        documents.move_state(write, AMENDMENT, seen.id, to)
+        ends_on = waiting.protocol.get("ends_on")
+        documents.set_state(write, State("study", seen.id, waiting.digest, seen.id, seen.state, ends_on, ""))
+
+
+def withdraw(wb: Workbench, actor: Actor, seen: State, reason: str) -> None:
+    """Take a change back that waits, as a researcher of the study. Raises `governance.reason_needed`."""
+    to = lifecycle.check_transition(AMENDMENT, "proposed", "withdraw", actor.role, reason)
+    facts = {"study": seen.study, "subject": seen.id, "before": seen.digest, "reason": reason}
+    with wb.store.write(event(actor, "study.abandon", **facts)) as write:
+        documents.check_unchanged(write, seen, AMENDMENT, seen.id)
+        documents.move_state(write, AMENDMENT, seen.id, to)
