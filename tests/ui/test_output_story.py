@@ -26,6 +26,14 @@ def fill(visit: Visit, name: str, text: str, declaration: str) -> None:
     visit.page.get_by_role("textbox", name="Contexte").fill("Tableau 1 de l’article, effectifs par sexe.")
 
 
+def choose(visit: Visit, box: str, text: str) -> None:
+    """Choose the first of the options that a text leaves, and close the list: what is behind it is hidden meanwhile."""
+    visit.page.get_by_role("combobox", name=box).fill(text)
+    visit.page.get_by_role("option").first.click()
+    visit.page.keyboard.press("Escape")
+    visit.ready()
+
+
 def change_person(visit: Visit, name: str) -> None:
     visit.page.get_by_role("link", name="Changer de personne").click()
     visit.page.get_by_role("button", name=name).click()
@@ -38,6 +46,7 @@ def test_a_table_is_tried_filed_read_released_and_taken_away(visit: Visit) -> No
     visit.go("Sorties")
     expect(visit.page.get_by_role("heading", level=3, name="Nouvelle sortie")).to_have_count(0)
     visit.page.get_by_role("link", name="+ Nouvelle sortie").click()
+    visit.page.get_by_role("tab", name="Déposer un résultat fini").click()
     fill(visit, "table1.csv", TABLE.replace("1290", "1288"), json.dumps(DECLARATION))
     visit.page.get_by_role("button", name="Essayer").click()
     checks = visit.page.get_by_role("table", name="Ce que le programme a contrôlé")
@@ -63,6 +72,26 @@ def test_a_table_is_tried_filed_read_released_and_taken_away(visit: Visit) -> No
     assert download.value.suggested_filename == "table2.csv"
     assert Path(download.value.path()).read_text() == TABLE.replace("=1+1", "'=1+1")
     visit.shot("sortie_liberee")
+
+
+def test_a_table_is_made_here_and_filed(visit: Visit) -> None:
+    visit.sign_in(SCIENTIST)
+    visit.go("Sorties")
+    visit.page.get_by_role("link", name="+ Nouvelle sortie").click()
+    choose(visit, "Une ligne par", "a : ")
+    visit.page.get_by_text("Part de l’ensemble (%)").click()
+    visit.ready()
+    choose(visit, "Nombres de", "âge")
+    visit.page.get_by_role("button", name="Faire le tableau").click()
+    made = visit.page.get_by_role("table", name=re.compile("Lignes montrées"))
+    for text in ("Hommes", "Femmes", "Ensemble", "1290", "1340", "100.0"):
+        expect(made).to_contain_text(text)
+    expect(visit.page.get_by_text("il peut être déposé tel quel")).to_be_visible()
+    visit.shot("sortie_tableau")
+    visit.page.get_by_role("textbox", name="Contexte").fill("Tableau 1 de l’article, effectifs et âge par sexe.")
+    visit.page.get_by_role("button", name="Déposer").click()
+    expect(visit.page.get_by_role("heading", level=3, name="tableau.csv")).to_be_visible()
+    expect(visit.page.get_by_text("donnée, et recalculée")).to_be_visible()
 
 
 def _decides(visit: Visit, output: str) -> None:

@@ -38,7 +38,7 @@ def draw_file(view: OutputView, raw: bytes) -> None:
     if kind == "table":
         sheet = prepare(view.name, raw).sheet
         assert sheet is not None
-        show(_sheet(sheet))
+        show(sheet_table(sheet))
     elif kind == "figure":
         suffix = view.name[view.name.rindex(".") :].lower()
         source = f"data:{_PICTURES[suffix]};base64,{base64.b64encode(raw).decode()}"
@@ -50,7 +50,8 @@ def draw_file(view: OutputView, raw: bytes) -> None:
         show(paragraph(t("output_model", size=number(len(raw) / 1000)), "wb-quiet"))
 
 
-def _sheet(sheet: Sheet) -> Html:
+def sheet_table(sheet: Sheet) -> Html:
+    """Return a table's first lines, each with its number in the file."""
     shown = sheet.lines[:LINES]
     rows = [(str(place), *line) for place, line in enumerate(shown, 2)]
     caption = t("output_table_caption", shown=number(len(shown)), all=number(len(sheet.lines)))

@@ -30,7 +30,6 @@ EXAMPLE = """{
 
 def draw_form(actor: Actor, opened: list[ExtractView]) -> None:
     """Draw the form; trying keeps nothing, filing does."""
-    st.subheader(t("outputs_new"), anchor=False)
     show(paragraph(t("output_form_intro"), "wb-quiet"))
     with st.form("outputs_file", border=False):
         extract = choose_extract(actor, opened, "outputs_extract")

@@ -11,6 +11,7 @@ from workbench.governance.airlock.verdicts import overall
 from workbench.governance.policy import can
 from workbench.kernel.errors import Refused, UserError
 from workbench.services import extracts, outputs
+from workbench.services.extracts import ExtractView
 from workbench.services.outputs import OutputView
 from workbench.ui.parts.errors import panel
 from workbench.ui.parts.listing import NEW, Entry, chooser
@@ -19,6 +20,7 @@ from workbench.ui.parts.output import checks_table, draw_file
 from workbench.ui.parts.output_decision import draw_decision
 from workbench.ui.parts.output_form import draw_form
 from workbench.ui.parts.shell import empty, my_studies
+from workbench.ui.parts.table_form import draw_table_form
 from workbench.ui.parts.words import moment, person, state_badge
 from workbench.ui.state import href, parameters, t, workbench
 
@@ -37,11 +39,20 @@ def draw(actor: Actor) -> None:
         chosen = chooser("outputs", _entries(found), t("outputs_new") if may_file and opened else None)
     with right:
         if chosen == NEW:
-            draw_form(actor, opened)
+            _new(actor, opened)
         elif chosen is None:
             empty(t("outputs_none"), t("outputs_none_then" if may_file else "outputs_none_officer"))
         else:
             _output(actor, _found(found, chosen))
+
+
+def _new(actor: Actor, opened: list[ExtractView]) -> None:
+    st.subheader(t("outputs_new"), anchor=False)
+    table, file = st.tabs([t("outputs_new_table"), t("outputs_new_file")])
+    with table:
+        draw_table_form(actor, opened)
+    with file:
+        draw_form(actor, opened)
 
 
 def _entries(found: list[OutputView]) -> list[Entry]:
