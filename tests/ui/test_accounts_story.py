@@ -35,7 +35,7 @@ def test_who_is_closed_leaves_every_browser_at_once(browser: Browser, demo_copy:
             expect(row).to_contain_text("fermé")
             officer.shot("compte_ferme")
             for visit in (one, other):  # nobody touches these
-                expect(visit.page.get_by_role("button", name=RESEARCHER)).to_be_visible(timeout=10_000)
+                expect(visit.page.get_by_role("button", name=RESEARCHER)).to_be_visible()
                 expect(visit.page.get_by_role("button", name=SCIENTIST)).to_have_count(0)
             assert one.page.request.get(f"{url}/download/audit-log.csv").status == 401
             officer.open("/journal?lang=fr")
@@ -46,7 +46,7 @@ def test_who_is_closed_leaves_every_browser_at_once(browser: Browser, demo_copy:
             wb = open_workbench(load_settings(demo_copy, {}))  # another process, as a command is
             closing.close_account(wb, people.actor_named(wb, "ethics"), "researcher", "r")
             wb.close()
-            expect(one.page.get_by_role("button", name=OFFICER)).to_be_visible(timeout=10_000)
+            expect(one.page.get_by_role("button", name=OFFICER)).to_be_visible()
             expect(officer.page.locator(".wb-who")).to_contain_text(OFFICER)
             for visit in (one, other):  # what Streamlit says of a connection that was closed, and nothing else
                 assert [said for said in visit.complaints if "WebSocket onclose: code=1008" not in said] == []
