@@ -17,6 +17,7 @@ from workbench.kernel import clock
 from workbench.kernel.errors import InvalidInput, Refused, Unavailable, UserError
 from workbench.services import (
     auditing,
+    closing,
     cohorts,
     demo,
     diagnosing,
@@ -80,6 +81,7 @@ VERBS: dict[str, Callable[[Workbench, Actor], object]] = {
     "cohort.generate": lambda wb, who: cohorts.generate(wb, who, {}),
     "cohort.diagnose": lambda wb, who: diagnosing.diagnose_cohort(wb, who, "coh-x"),
     "cohort.why": lambda wb, who: why.why_in_extract(wb, who, "ext-x", 1),
+    "user.close": lambda wb, who: closing.close_account(wb, who, "nobody", "r"),
     "user.manage": lambda wb, who: people.add_person(wb, who, Person("new", "New", Role.RESEARCHER, None)),
 }
 STUDY = {
@@ -95,6 +97,7 @@ MAY = {
     "researcher": {*STUDY, "study.create", "study.abandon", "request.create", "request.withdraw", "extract.run"},
     "datascientist": {*STUDY, "features.build", "model.train"},
     "ethics": {
+        "user.close",
         "output.decide",
         "study.open",
         "study.close",
@@ -105,7 +108,7 @@ MAY = {
         "key.rotate",
         "key.destroy",
     },
-    "steward": {"release.load", "user.manage"},
+    "steward": {"release.load", "user.close", "user.manage"},
 }
 
 

@@ -34,6 +34,7 @@ from tests.ui.served import free_port
 CLIENT, PASSWORD, FACTOR = "workbench", "correct horse", "123456"
 SECRET = "c1ient-s3cret-of-the-tests"
 SSO = "provider_session"
+LOGOUT = "http://schemas.openid.net/event/backchannel-logout"
 
 
 @dataclass
@@ -109,7 +110,13 @@ class Provider:
 
     def _go_back(self, asked: dict[str, str], name: str, when: int, acr: str) -> Response:
         code = secrets.token_urlsafe(24)
-        self.codes[code] = {"asked": asked, "name": name, "auth_time": when, "acr": acr}
+        self.codes[code] = {
+            "asked": asked,
+            "name": name,
+            "auth_time": when,
+            "acr": acr,
+            "sid": f"sid-{name}-{len(self.tokens)}",
+        }
         said = {"code": code, "state": asked["state"], "iss": self.lies.get("answering", self.url)}
         return RedirectResponse(f"{asked['redirect_uri']}?{urlencode(said)}", status_code=303)
 
@@ -127,11 +134,21 @@ class Provider:
             {
                 "iss": self.url, "aud": CLIENT, "azp": CLIENT, "sub": self.people[kept["name"]],
                 "preferred_username": kept["name"], "nonce": kept["asked"]["nonce"], "auth_time": kept["auth_time"],
-                "acr": kept["acr"], "iat": int(time.time()), "exp": int(time.time()) + 300,
+                "acr": kept["acr"], "sid": kept["sid"], "iat": int(time.time()), "exp": int(time.time()) + 300,
             }
         )  # fmt: skip
         self.tokens.append(token)
         return JSONResponse({"id_token": token, "access_token": secrets.token_urlsafe(24), "token_type": "Bearer"})
+
+    def logout_token(self, name: str | None, sid: str | None = None, **changes: Any) -> str:
+        """Return a logout token about a person's sessions, or about one of them; `changes` are other claims."""
+        now = int(time.time())
+        return self.sign(
+            {
+                "iss": self.url, "aud": CLIENT, "iat": now, "exp": now + 120, "jti": secrets.token_urlsafe(12),
+                "sub": self.people[name] if name else None, "sid": sid, "events": {LOGOUT: {}}, **changes,
+            }
+        )  # fmt: skip
 
     def sign(self, claims: dict[str, Any]) -> str:
         """Return a token, with the claims, the key and the algorithm that the lies name."""

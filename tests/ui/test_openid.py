@@ -271,7 +271,7 @@ def test_a_letter_is_the_stewards_to_take(served: tuple[App, Provider], provider
     assert letter.status == 200
     assert letter.headers["content-disposition"] == f"attachment; filename*=UTF-8''{found.id}.html"
     assert "Hémoglobine à 5 g/dl &lt;b&gt;." in letter.text
-    assert re.search(r"person_id dans les données de l’hôpital : <strong>\d+</strong>", letter.text)
+    assert re.search(r"person_id dans les données de l’hôpital[ \u00a0]: <strong>\d+</strong>", letter.text)
     assert f"<strong>{person}</strong>" not in letter.text, "a name in the hospital, not the pseudonym"
     assert ("finding.deliver", steward.name, "done", None, found.id) in entries(served[0])
 

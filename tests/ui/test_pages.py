@@ -137,7 +137,7 @@ def test_a_home_without_data_says_what_to_do(browser: Browser, tmp_path: Path) -
         visit.open("/?lang=fr")
         expect(visit.page.get_by_text("Aucune donnée n’est encore chargée.")).to_be_visible()
         expect(visit.page.get_by_text("workbench load omop")).to_be_visible()
-        expect(visit.page.get_by_test_id("stSidebar").get_by_role("link")).to_have_count(4)
+        expect(visit.page.get_by_test_id("stSidebar").get_by_role("link")).to_have_count(5)
         visit.shot("sans_donnees")
 
 

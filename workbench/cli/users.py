@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.common import As, Home, Json, give, opened, table, words
+from workbench.cli.common import As, Home, Json, Reason, give, opened, table, words
 from workbench.governance.actors import Role
-from workbench.services import people
+from workbench.services import closing, people
 from workbench.services.people import Person
 
 app = typer.Typer(no_args_is_help=True, help="Accounts: who acts, in which role.")
@@ -35,6 +35,17 @@ def add(
     )
 
 
+@app.command("close")
+def close(
+    name: Annotated[str, typer.Argument(help="The account's name.")],
+    reason: Reason, home: Home = None, as_name: As = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Close an account for good: its sessions end at once, its roles in studies end."""
+    with opened(home, as_name) as (wb, actor):
+        person = closing.close_account(wb, actor, name, reason)
+    give(as_json, {"id": person.name, "state": "closed", **asdict(person)}, words("user_closed", name=name))
+
+
 @app.command("list")
 def list_(home: Home = None, as_name: As = None, as_json: Json = False) -> None:
     """List the accounts."""
@@ -42,8 +53,11 @@ def list_(home: Home = None, as_name: As = None, as_json: Json = False) -> None:
         found = people.people(wb)
     give(as_json, [asdict(person) for person in found])
     if not as_json:
-        rows = [(p.name, p.display, p.role.value, p.os_user or "–") for p in found]
-        table((words("id"), words("name"), words("role"), words("os_user")), rows)
+        rows = [
+            (p.name, p.display, p.role.value, p.os_user or "–", words("user_is_closed") if p.closed else "")
+            for p in found
+        ]
+        table((words("id"), words("name"), words("role"), words("os_user"), ""), rows)
 
 
 def register(root: typer.Typer) -> None:

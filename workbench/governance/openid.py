@@ -33,6 +33,27 @@ class Identity:
     name: str
     auth_time: int
     acr: str
+    sid: str = ""
+
+
+@dataclass(frozen=True)
+class LoggedOut:
+    """What a logout token says: whose session ended at the provider, all of the `subject`'s where `sid` is empty.
+    `jti` names the token, so that it counts once, until `until` (seconds since 1970)."""
+
+    subject: str
+    sid: str
+    jti: str
+    until: int
+
+    def is_about(self, subject: str, sid: str) -> bool:
+        """Answer whether a session, by its own subject and the provider's name for it, is to end.
+
+        A session for which the provider gave no `sid` ends with any of its person's.
+        """
+        if self.subject and subject != self.subject:
+            return False
+        return bool(subject) and (self.sid == sid if self.sid and sid else bool(self.subject))
 
 
 def read_keys(document: Mapping[str, Any]) -> KeySet:
@@ -77,7 +98,35 @@ def read_id_token(token: str, keys: KeySet, settings: OpenId, *, nonce: str, sin
     acr = claims.get("acr")
     if acr not in settings.acr:
         raise Refused("signin.too_weak", name=name, levels=", ".join(settings.acr))
-    return Identity(subject, name, auth_time, str(acr))
+    sid = _text(claims, "sid") if "sid" in claims else ""
+    return Identity(subject, name, auth_time, str(acr), sid)
+
+
+LOGOUT: Final = "http://schemas.openid.net/event/backchannel-logout"
+LOGOUT_SECONDS: Final = 120
+"""How old a logout token may be, and how long it may stand; the specification recommends two minutes."""
+
+
+def read_logout_token(token: str, keys: KeySet, settings: OpenId, *, now: int) -> LoggedOut:
+    """Return what a logout token says (OpenID Connect Back-Channel Logout 1.0, sections 2.4 and 2.6).
+
+    An ID token is none: it has a nonce and no such event. `now` is in seconds since 1970. Raises `Refused`
+    (`signin.token`) with the check that failed; whether its `jti` came before is for who remembers them.
+    """
+    claims = _claims(token, keys)
+    _check_addressed(claims, settings)
+    expires, issued = (_moment(claims, name) for name in ("exp", "iat"))
+    if expires + LEEWAY <= now or not now - LOGOUT_SECONDS - LEEWAY <= issued <= now + LEEWAY:
+        raise _wrong("exp")
+    events = claims.get("events")
+    if not isinstance(events, dict) or not isinstance(cast("dict[str, Any]", events).get(LOGOUT), dict):
+        raise _wrong("events")
+    if "nonce" in claims:
+        raise _wrong("nonce")
+    subject, sid = (_text(claims, name) if name in claims else "" for name in ("sub", "sid"))
+    if not subject and not sid:
+        raise _wrong("sub")
+    return LoggedOut(subject, sid, _text(claims, "jti"), issued + LOGOUT_SECONDS + 2 * LEEWAY)
 
 
 def _claims(token: str, keys: KeySet) -> dict[str, Any]:
@@ -112,7 +161,7 @@ def _moment(claims: Mapping[str, Any], name: str) -> int:
 def _text(claims: Mapping[str, Any], name: str) -> str:
     value = claims.get(name)
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME or not value.isprintable():
-        raise _wrong("sub" if name == "sub" else "name")
+        raise _wrong(name if name in {"sub", "sid", "jti"} else "name")
     return value
 
 

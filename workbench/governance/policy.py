@@ -81,6 +81,7 @@ ALLOWED: Final[Mapping[str, frozenset[Role]]] = {
     "optout.add": frozenset({_OFFICER, _STEWARD}),
     "optout.withdraw": frozenset({_OFFICER, _STEWARD}),
     "optout.read": frozenset({_OFFICER, _STEWARD}),
+    "user.close": frozenset({_OFFICER, _STEWARD}),
     "user.manage": frozenset({_STEWARD}),
     "doctor.run": _ALL,
 }

@@ -29,10 +29,9 @@ def written_out(protocol: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(asked, Mapping):
         return dict(protocol)
     interval: dict[str, Any] = {str(name): value for name, value in asked.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-    months, first = interval.get("every_months"), _day(interval.get("from"))
+    months, first = _months(interval.get("every_months")), _day(interval.get("from"))
     last = _day(interval["until"]) if "until" in interval else _end(protocol)
-    whole = isinstance(months, int) and not isinstance(months, bool) and 1 <= months <= MOST
-    if not whole or first > last or not interval.keys() <= _KNOWN:
+    if first > last or not interval.keys() <= _KNOWN:
         raise InvalidInput("governance.refresh_interval")
     days: list[str] = []
     while (day := _after(first, months * len(days))) <= last:
@@ -40,6 +39,12 @@ def written_out(protocol: Mapping[str, Any]) -> dict[str, Any]:
         if len(days) > MOST:
             raise InvalidInput("governance.refresh_interval")
     return {**protocol, "refresh_on": days}
+
+
+def _months(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST:
+        raise InvalidInput("governance.refresh_interval")
+    return value
 
 
 def _end(protocol: Mapping[str, Any]) -> date:

@@ -112,3 +112,12 @@ def bullets(lines: Iterable[object]) -> Html:
 def heading(text: str, level: int = 2) -> Html:
     """Return a heading."""
     return tag(f"h{level}", text, f"wb-h{level}")
+
+
+def page(title: str, body: Iterable[object], lang: str, *, style: str = "") -> str:
+    """Return a page complete in itself, to keep or to print: its style inside, no script, nothing from outside."""
+    meta = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    head = join([Html(meta), tag("title", title), tag("style", Html(style)) if style else ""])
+    return (
+        f"<!DOCTYPE html>\n{tag('html', join([tag('head', head), tag('body', tag('main', join(body)))]), lang=lang)}\n"
+    )

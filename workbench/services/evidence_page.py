@@ -9,6 +9,7 @@ from typing import Any
 from workbench.extracts import risk_words
 from workbench.governance import log_periods, proofs
 from workbench.governance.legal_bases import field_label, legal_basis
+from workbench.kernel import html
 from workbench.kernel.html import Html, facts, heading, join, paragraph, table, tag, whole_digest
 from workbench.kernel.text import Lang, catalogue, say
 
@@ -70,8 +71,7 @@ def page(found: Mapping[str, Any], lang: Lang) -> str:
         tag("pre", "python3 verify.py --pack PACK.zip"),
     ]
     style = files("workbench.services").joinpath("evidence.css").read_text(encoding="utf-8")
-    head = join([tag("meta", "", charset="utf-8"), tag("title", title), tag("style", Html(style))])
-    return f"<!doctype html>\n{tag('html', join([tag('head', head), tag('body', join(parts))]), lang=lang)}\n"
+    return html.page(title, parts, lang, style=style)
 
 
 def _extract(seen: Evidence, extract: Mapping[str, Any]) -> list[object]:

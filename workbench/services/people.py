@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from workbench.governance import policy
 from workbench.governance.actors import Actor, Role
@@ -19,30 +19,45 @@ from workbench.store.tables import audit, payloads, users
 
 @dataclass(frozen=True)
 class Person:
-    """An account: its name, the name shown, the role, and the operating system's user that acts as it."""
+    """An account: its name, the name shown, the role, the operating system's user that acts as it, and whether it is
+    closed."""
 
     name: str
     display: str
     role: Role
     os_user: str | None
+    closed: bool = False
 
 
 STEWARD = Actor("steward", Role.DATA_STEWARD, "Data steward")
 
 
-def people(wb: Workbench) -> list[Person]:
-    """Return all accounts by name."""
-    with wb.store.read() as connection:
-        rows = connection.execute(select(users).order_by(users.c.name)).mappings().all()
-    return [Person(row["name"], row["display"], Role(row["role"]), row["os_user"]) for row in rows]
+def people(wb: Workbench, connection: Connection | None = None) -> list[Person]:
+    """Return all accounts by name, closed ones too; seen from within a transaction where its connection is given."""
+    if connection is None:
+        with wb.store.read() as reading:
+            return people(wb, reading)
+    rows = connection.execute(select(users).order_by(users.c.name)).mappings().all()
+    return [
+        Person(row["name"], row["display"], Role(row["role"]), row["os_user"], row["closed_at"] is not None)
+        for row in rows
+    ]
+
+
+def open_account(wb: Workbench, name: str) -> Person:
+    """Return an account that somebody can act as; raises `Refused`: `store.unknown_user` where there is none,
+    `services.account_closed` where it was taken away."""
+    person = next((each for each in people(wb) if each.name == name), None)
+    if person is None:
+        raise Refused("store.unknown_user", user=name, known=_known(wb))
+    if person.closed:
+        raise Refused("services.account_closed", name=name)
+    return person
 
 
 def actor_named(wb: Workbench, name: str) -> Actor:
-    """Return the actor of an account; raises `store.unknown_user` where there is none."""
-    known = {person.name: person for person in people(wb)}
-    if name not in known:
-        raise Refused("store.unknown_user", user=name, known=_known(wb))
-    person = known[name]
+    """Return the actor of an account; raises as `open_account`."""
+    person = open_account(wb, name)
     return Actor(person.name, person.role, person.display)
 
 
@@ -80,7 +95,7 @@ def system_user() -> str:
 
 
 def _known(wb: Workbench) -> str:
-    return ", ".join(person.name for person in people(wb)) if wb.demo else "-"
+    return ", ".join(person.name for person in people(wb) if not person.closed) if wb.demo else "-"
 
 
 def first_steward(wb: Workbench) -> Actor:
@@ -129,6 +144,8 @@ def add_person(wb: Workbench, actor: Actor, person: Person) -> Person:
     with acting(wb, actor, "user.manage", subject=person.name):
         if person.name == actor.name:
             raise Refused("services.own_role")
+        if any(other.closed for other in people(wb) if other.name == person.name):
+            raise Refused("services.account_closed", name=person.name)
         taken = [other.name for other in people(wb) if other.os_user and other.os_user == person.os_user]
         if taken and taken != [person.name]:
             raise InvalidInput("services.os_user_taken", os_user=person.os_user)

@@ -16,7 +16,7 @@ from workbench.governance.actors import Actor
 from workbench.governance.legal_bases import field_label, legal_basis
 from workbench.governance.sensitive import sensitive_classes
 from workbench.kernel.digest import digest_document
-from workbench.kernel.html import escape
+from workbench.kernel.html import Html, facts, join, page, paragraph, tag
 from workbench.kernel.text import LANGS, Lang, catalogue, say
 from workbench.services.context import Workbench, acting, event
 from workbench.services.expiry import expire
@@ -92,17 +92,12 @@ def as_json(register: dict[str, Any]) -> str:
 
 def as_html(register: dict[str, Any], lang: Lang) -> str:
     """Return a register as one HTML page in one language, complete in itself: no script, nothing from outside."""
-    studies = "".join(_section(study, lang) for study in register["studies"]) or f"<p>{_said('none', lang)}</p>"
-    title = _said("title", lang)
-    return (
-        f'<!DOCTYPE html>\n<html lang="{lang}"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width"><title>'
-        f"{title}</title><style>{_STYLE}</style></head>\n<body><main><h1>{title}</h1><p>{_said('text', lang)}</p>\n"
-        f"{studies}</main></body></html>\n"
-    )
+    studies = [_section(study, lang) for study in register["studies"]] or [paragraph(_word("none", lang))]
+    title = _word("title", lang)
+    return page(title, [tag("h1", title), paragraph(_word("text", lang)), *studies], lang, style=_STYLE)
 
 
-def _section(study: dict[str, Any], lang: Lang) -> str:
+def _section(study: dict[str, Any], lang: Lang) -> Html:
     words = catalogue(lang)["text"]
     tables = "; ".join(
         f"{words.get(f'ui.table_{name}', name)} ({', '.join(columns)})" for name, columns in study["tables"].items()
@@ -124,22 +119,17 @@ def _section(study: dict[str, Any], lang: Lang) -> str:
         (_word("sensitive_classes", lang), ", ".join(each[lang] for each in study["sensitive_classes"]) or None),
         (_word("destinations", lang), ", ".join(study["destinations"]) or _word("no_destination", lang)),
     ]
-    rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in lines if text)
-    return f"<section><h2>{escape(study['title'])}</h2><dl>{rows}</dl></section>\n"
+    return tag("section", join([tag("h2", study["title"]), facts((name, text) for name, text in lines if text)]))
 
 
 def _word(key: str, lang: Lang, **facts: object) -> str:
     return say(f"services.register_{key}", lang, **facts)
 
 
-def _said(key: str, lang: Lang) -> str:
-    return escape(_word(key, lang))
-
-
 _STYLE = (
     "body{margin:0;background:#fbfcfc;color:#16262b;font:16px/1.5 system-ui,sans-serif}"
     "main{max-width:52rem;margin:0 auto;padding:2rem 1.25rem}h1{font-size:1.6rem}"
     "h2{font-size:1.15rem;margin:0 0 .5rem;color:#0b5a6b}section{border-top:1px solid #cfd9db;padding:1.25rem 0}"
-    "dl{display:grid;grid-template-columns:minmax(9rem,16rem) 1fr;gap:.3rem 1rem;margin:0}dt{color:#4a5d63}"
-    "dd{margin:0;overflow-wrap:anywhere}@media(max-width:40rem){dl{display:block}dd{margin-bottom:.6rem}}"
+    "dl{margin:0}dl div{display:grid;grid-template-columns:minmax(9rem,16rem) 1fr;gap:.3rem 1rem}dt{color:#4a5d63}"
+    "dd{margin:0;overflow-wrap:anywhere}@media(max-width:40rem){dl div{display:block}dd{margin-bottom:.6rem}}"
 )

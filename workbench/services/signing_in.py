@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
+import threading
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from workbench.governance.actors import Actor
-from workbench.governance.openid import LEEWAY, Identity, read_id_token
+from workbench.governance.openid import LEEWAY, Identity, LoggedOut, read_id_token, read_logout_token
 from workbench.governance.proofs import MINUTES, Proof, noted
 from workbench.kernel import clock
 from workbench.kernel.digest import digest_document
@@ -100,7 +101,7 @@ def prove(wb: Workbench, provider: Provider, flow: Flow, said: Mapping[str, str]
 
 
 def _check_account(wb: Workbench, found: Identity) -> None:
-    if found.name not in {person.name for person in people.people(wb)}:
+    if found.name not in {person.name for person in people.people(wb) if not person.closed}:
         raise Refused("signin.not_a_user", name=found.name)
 
 
@@ -132,15 +133,66 @@ def _identity(provider: Provider, flow: Flow, said: Mapping[str, str], *, since:
     return read_id_token(token, provider.keys(anew=True), settings, nonce=flow.nonce, since=since, now=now)
 
 
+class Logouts:
+    """The logout tokens that came: each counts once, and is remembered as long as it could be believed."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def check_first(self, told: LoggedOut) -> None:
+        """Remember a token; raises `Refused` (`signin.token`) where it came before."""
+        now = int(clock.now().timestamp())
+        with self._lock:
+            self._until = {jti: until for jti, until in self._until.items() if until >= now}
+            if told.jti in self._until:
+                raise Refused("signin.token", check="jti")
+            self._until[told.jti] = told.until
+
+
+def logged_out(wb: Workbench, provider: Provider, token: str, before: Logouts) -> LoggedOut:
+    """Return what the provider's own call says of sessions that ended there.
+
+    Raises `Refused` (`signin.token`) for a token that is not the provider's, not for us, too old or not a logout, and
+    for one that came before; logged where the provider signed it. `Unavailable` where its keys cannot be had.
+    """
+    try:
+        told = _believed(provider, token)
+        before.check_first(told)
+    except Refused as error:
+        _deny(wb, error, verb=END)
+        raise
+    return told
+
+
+def _believed(provider: Provider, token: str) -> LoggedOut:
+    now = int(clock.now().timestamp())
+    try:
+        return read_logout_token(token, provider.keys(), provider.settings, now=now)
+    except Refused as error:
+        if error.facts.get("check") != "signature":
+            raise
+    return read_logout_token(token, provider.keys(anew=True), provider.settings, now=now)
+
+
+def note_ended(wb: Workbench, names: Iterable[str]) -> None:
+    """Write to the log whose sessions the provider ended."""
+    for name in names:
+        with wb.store.write(Event(SYSTEM, SYSTEM, END, subject=name)):
+            pass
+    wb.seal()
+
+
+END: Final = "session.close"
 UNSIGNED: Final = frozenset({"signin.late", "signin.provider_says_no", "signin.code_refused"})
 """Refusals behind which no provider stands: anybody on the network can cause them, and must not fill the log."""
 
 
-def _deny(wb: Workbench, error: Refused, actor: Actor | None = None) -> None:
+def _deny(wb: Workbench, error: Refused, actor: Actor | None = None, verb: str = "session.open") -> None:
     if actor is None and (error.code in UNSIGNED or error.facts.get("check") in {"signature", "keys"}):
         log.warning("sign-in refused: %s", error.code)
         return
-    who = (actor.name, actor.role.value, "session.prove") if actor else (SYSTEM, SYSTEM, "session.open")
+    who = (actor.name, actor.role.value, "session.prove") if actor else (SYSTEM, SYSTEM, verb)
     facts = {name: str(value) for name, value in error.facts.items()}
     subject = actor.name if actor else facts.get("name")
     with wb.store.write(Event(*who, subject=subject, outcome="denied", reason=error.code, payload=facts)):

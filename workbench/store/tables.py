@@ -17,6 +17,7 @@ users = Table(
     Column("display", String, nullable=False),
     Column("role", String, nullable=False),
     Column("os_user", String, unique=True),
+    Column("closed_at", String),
 )
 
 documents = Table(

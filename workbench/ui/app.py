@@ -69,6 +69,7 @@ def create_app(workbench: Workbench, port: int) -> st.App:
             Route("/connexion", signin.enter, methods=["POST"]),
             Route("/connexion/depart", hospital.depart, methods=["GET"]),
             Route("/connexion/retour", hospital.come_back, methods=["GET"]),
+            Route("/connexion/fin", hospital.logged_out, methods=["GET", "POST"]),
             Route("/connexion/preuve", hospital.prove, methods=["GET"]),
             Route("/download/{name}", downloads.download, methods=["GET"]),
             Route("/download/lettre/{id}", downloads.letter, methods=["GET"]),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping
-from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,6 +14,7 @@ from starlette.responses import Response
 
 from workbench.governance.actors import Actor
 from workbench.kernel.errors import UserError
+from workbench.kernel.html import join, page, paragraph, tag
 from workbench.kernel.text import Lang, say
 from workbench.services import auditing, evidence, findings, outputs, register
 from workbench.services.context import Workbench
@@ -85,13 +85,11 @@ async def letter(request: Request) -> Response:
 
     def make(wb: Workbench, actor: Actor) -> tuple[str, bytes]:
         found = findings.deliver(wb, actor, ref)
-        said = f"<pre>{escape(found.text)}</pre>"
         lines = ((say("ui.finding_letter_person", lang), str(found.person)), (say("ui.study", lang), found.study))
-        body = "".join(f"<p>{escape(name)} : <strong>{escape(value)}</strong></p>" for name, value in lines)
-        title = escape(say("ui.finding_letter_title", lang, finding=found.finding))
-        head = f'<meta charset="utf-8"><title>{title}</title>'
-        page = f'<!DOCTYPE html><html lang="{lang}"><head>{head}</head><body><h1>{title}</h1>{body}{said}</body></html>'
-        return f"{found.finding}.html", page.encode()
+        named = [paragraph(join([f"{name} : ", tag("strong", value)])) for name, value in lines]
+        title = say("ui.finding_letter_title", lang, finding=found.finding)
+        written = page(title, [tag("h1", title), *named, tag("pre", found.text)], lang)
+        return f"{found.finding}.html", written.encode()
 
     return await _answer(request, "text/html; charset=utf-8", make)
 

@@ -18,9 +18,12 @@ from workbench.ui.answers import error_page, reader_language, refusal
 from workbench.ui.cookies import set_cookie
 from workbench.ui.page import page_html, plain_page
 from workbench.ui.pages import PATHS
+from workbench.ui.watching import watched
 
 OWN_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
-OPEN = frozenset({"/connexion", "/connexion/depart", "/connexion/preuve", "/connexion/retour", "/_stcore/health"})
+OPEN = frozenset(
+    {"/connexion", "/connexion/depart", "/connexion/fin", "/connexion/preuve", "/connexion/retour", "/_stcore/health"}
+)
 OPEN_FOLDERS = ("/workbench/assets/", "/static/")
 """What everybody may load: the app's own code and its sign-in, nothing of the workbench."""
 
@@ -51,7 +54,10 @@ class Gate:
         headers = Headers(scope=scope)
         answer = _answer(scope, headers)
         mended = _with_headers(send, headers.get("host", "") if _is_own(headers.get("host", "")) else "")
-        if answer is None:
+        if answer is None and scope["type"] == "websocket":
+            token = cookies(headers).get(session.cookie_name())
+            await self.app(scope, *watched(receive, mended, lambda: session.is_live(token)))
+        elif answer is None:
             await self.app(scope, receive, mended)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
@@ -68,7 +74,7 @@ def _answer(scope: Scope, headers: Headers) -> Response | None:
         return None
     if scope["type"] == "websocket" and not _is_own_origin(headers):
         return refusal("not_from_here", state.language_of(None))
-    if session.person_of(cookies(headers).get(session.cookie_name())) is None:
+    if session.actor_of(cookies(headers).get(session.cookie_name())) is None:
         return _not_signed_in(scope)
     return _page(scope) if _is_page(scope) else None
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from html import escape
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from workbench.governance.actors import Actor
 from workbench.kernel import clock
@@ -28,6 +28,9 @@ from workbench.ui.flows import Way
 from workbench.ui.page import plain_page
 
 MARK_SECONDS = 1800
+LARGEST_FORM = 65_536
+"""Bytes of the provider's own call."""
+_logouts = signing_in.Logouts()
 
 
 def page(lang: Lang, after: str, now: Actor | None) -> Response:
@@ -107,7 +110,7 @@ def _take_in(provider: Provider, way: Way, said: Mapping[str, str]) -> Response:
     session.close_session(way.token)
     left = who.auth_time + provider.settings.max_age - clock.now().timestamp()
     answer = go_on(say("ui.signin_done", way.lang), way.then, way.lang)
-    set_cookie(answer, session.cookie_name(), session.keep(who.name, who.subject, left))
+    set_cookie(answer, session.cookie_name(), session.keep(who.name, who.subject, left, who.sid))
     return answer
 
 
@@ -130,6 +133,36 @@ def leave(request: Request, lang: Lang) -> Response:
     answer = go_on(say("ui.signin_left", lang), end or f"/connexion?{urlencode({'lang': lang})}", lang)
     drop_cookie(answer, session.cookie_name())
     return answer
+
+
+async def logged_out(request: Request) -> Response:
+    """Take the provider's own call that somebody's session ended there, and end ours in every browser.
+
+    Answered as OpenID Connect Back-Channel Logout 1.0 (section 2.8) says: 200 where it is done, also where nobody of
+    ours was meant; 400 where the token is not believed; never a word of what was wrong with it.
+    """
+    if request.method != "POST":  # here, since what no route of ours takes is Streamlit's
+        return Response(status_code=405, headers={**NO_STORE, "Allow": "POST"})
+    if state.workbench().settings.openid is None:
+        return JSONResponse({"error": "invalid_request"}, status_code=400, headers=NO_STORE)
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > LARGEST_FORM:
+            return JSONResponse({"error": "invalid_request"}, status_code=400, headers=NO_STORE)
+    tokens = parse_qs(body.decode("utf-8", "replace")).get("logout_token", [])
+    try:
+        await run_in_threadpool(_end_sessions, tokens[0] if len(tokens) == 1 else "")
+    except Refused:
+        return JSONResponse({"error": "invalid_request"}, status_code=400, headers=NO_STORE)
+    except UserError:  # the provider's keys cannot be had: it will tell again
+        return JSONResponse({"error": "temporarily_unavailable"}, status_code=503, headers=NO_STORE)
+    return Response(status_code=200, headers=NO_STORE)
+
+
+def _end_sessions(token: str) -> None:
+    told = signing_in.logged_out(state.workbench(), state.provider(), token, _logouts)
+    signing_in.note_ended(state.workbench(), session.close_sessions(told))
 
 
 def _lang(request: Request) -> Lang:

@@ -17,7 +17,19 @@ from workbench.ui.parts.markup import link, paragraph, show
 from workbench.ui.parts.words import role_name
 from workbench.ui.session import current_actor
 from workbench.ui.state import href, t, workbench
-from workbench.ui.views import cohorts, data, findings, home, log, models, oppositions, outputs, requests, review
+from workbench.ui.views import (
+    accounts,
+    cohorts,
+    data,
+    findings,
+    home,
+    log,
+    models,
+    oppositions,
+    outputs,
+    requests,
+    review,
+)
 
 VIEWS: dict[str, Callable[[Actor], None]] = {
     "home": home.draw,
@@ -30,6 +42,7 @@ VIEWS: dict[str, Callable[[Actor], None]] = {
     "outputs": outputs.draw,
     "findings": findings.draw,
     "log": log.draw,
+    "accounts": accounts.draw,
 }
 
 

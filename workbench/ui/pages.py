@@ -32,6 +32,7 @@ PAGES = (
     PageInfo("outputs", "sorties", "output.read"),
     PageInfo("findings", "decouvertes", "finding.read"),
     PageInfo("log", "journal", "audit.read"),
+    PageInfo("accounts", "comptes", "user.close"),
 )
 PATHS = frozenset(f"/{page.path}" for page in PAGES)
 

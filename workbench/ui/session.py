@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from workbench.governance.actors import Actor
+from workbench.governance.openid import LoggedOut
 from workbench.governance.proofs import Proof
 from workbench.kernel.errors import UserError
 from workbench.services import people
@@ -36,13 +37,14 @@ class Act:
 
 @dataclass
 class Session:
-    """One person's open session; `ends` and `idle` are moments of the monotonic clock, `subject` is the provider's own
-    name for the person (empty where none vouched)."""
+    """One person's open session; `ends` and `idle` are moments of the monotonic clock, `subject` and `sid` are the
+    provider's own names for the person and for its session with them (empty where none vouched, or said so)."""
 
     name: str
     subject: str
     ends: float
     idle: float
+    sid: str = ""
     act: Act | None = None
 
 
@@ -70,14 +72,14 @@ def open_session(name: str) -> str:
     return keep(name)
 
 
-def keep(name: str, subject: str = "", seconds: float = float("inf")) -> str:
+def keep(name: str, subject: str = "", seconds: float = float("inf"), sid: str = "") -> str:
     """Open a session of a person whose signing in is in the log, for so many seconds at most; return the new token."""
     token = secrets.token_urlsafe(32)
     now = time.monotonic()
     with _lock:
         for old in [each for each, session in _open.items() if _is_over(session, now)]:
             del _open[old]
-        _open[token] = Session(name, subject, now + seconds, now + IDLE_SECONDS)
+        _open[token] = Session(name, subject, now + seconds, now + IDLE_SECONDS, sid)
     return token
 
 
@@ -91,6 +93,13 @@ def close_session(token: str | None) -> None:
         _open.pop(token or "", None)
 
 
+def close_sessions(told: LoggedOut) -> list[str]:
+    """End the sessions that the provider's logout is about, in every browser; return whose they were, by name."""
+    with _lock:
+        ended = [token for token, session in _open.items() if told.is_about(session.subject, session.sid)]
+        return sorted({_open.pop(token).name for token in ended})
+
+
 def session_of(token: str | None) -> Session | None:
     """Return the session behind a token, or None where it ended; using it keeps it open."""
     now = time.monotonic()
@@ -101,6 +110,17 @@ def session_of(token: str | None) -> Session | None:
             return None
         session.idle = now + IDLE_SECONDS
         return session
+
+
+def is_live(token: str | None) -> bool:
+    """Answer whether a session is still somebody's: neither over nor of an account that was closed; asking is no use
+    of it."""
+    with _lock:
+        session = _open.get(token or "")
+        if session is None or _is_over(session, time.monotonic()):
+            return False
+        name = session.name
+    return _actor(name) is not None
 
 
 def person_of(token: str | None) -> str | None:
@@ -121,8 +141,10 @@ def current_actor(cookies: Mapping[str, str] | None = None) -> Actor | None:
 def actor_of(token: str | None) -> Actor | None:
     """Return who acts in the session behind a token, or None."""
     name = person_of(token)
-    if name is None:
-        return None
+    return _actor(name) if name is not None else None
+
+
+def _actor(name: str) -> Actor | None:
     try:
         return people.actor_named(serving().workbench, name)
     except UserError:

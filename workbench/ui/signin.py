@@ -28,7 +28,7 @@ def system_user() -> str:
 def demo_people() -> list[Person]:
     """Return the people one can be in a demonstration: all but the data steward."""
     order = [Role.RESEARCHER, Role.DATA_SCIENTIST, Role.ETHICS_OFFICER]
-    found = [person for person in people.people(state.workbench()) if person.role in order]
+    found = [person for person in people.people(state.workbench()) if person.role in order and not person.closed]
     return sorted(found, key=lambda person: order.index(person.role))
 
 

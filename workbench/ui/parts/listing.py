@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from workbench.ui.parts.markup import Html, join, paragraph, show, tag
+from workbench.ui.parts.markup import Html, join, paragraph, show, tag, whole_ids
 from workbench.ui.state import parameter, parameters
 
 NEW = "new"
@@ -37,7 +37,9 @@ def chooser(page: str, entries: Sequence[Entry], new: str | None = None) -> str 
             group = entry.group
             show(paragraph(group, "wb-group"))
         _link(page, entry.name, entry.id, entry.id == chosen, id=entry.id)
-        show(tag("div", join([entry.badge or "", tag("span", entry.note, "wb-quiet")], " "), "wb-entry-note"))
+        show(
+            tag("div", join([entry.badge or "", tag("span", whole_ids(entry.note), "wb-quiet")], " "), "wb-entry-note")
+        )
     return chosen
 
 

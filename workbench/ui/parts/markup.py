@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import streamlit as st
 
 from workbench.kernel.html import (
@@ -21,6 +23,8 @@ from workbench.kernel.html import (
     whole_digest,
 )
 
+_ID = re.compile(r"\b[a-z]{3}-[0-9a-f]{12}\b")
+
 __all__ = [
     "Html",
     "badge",
@@ -37,7 +41,13 @@ __all__ = [
     "table",
     "tag",
     "whole_digest",
+    "whole_ids",
 ]
+
+
+def whole_ids(text: str) -> Html:
+    """Return text whose ids stay on one line: a browser breaks them at their hyphen."""
+    return Html(_ID.sub(r'<span class="wb-id">\g<0></span>', esc(text)))
 
 
 def show(*pieces: str) -> None:

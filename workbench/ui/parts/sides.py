@@ -11,7 +11,7 @@ from workbench.governance.votes import OPINIONS
 from workbench.kernel.text import say
 from workbench.services.cohorts import CohortRef
 from workbench.services.requests import RequestView
-from workbench.ui.parts.markup import Html, badge, facts, heading, join, paragraph, table, tag
+from workbench.ui.parts.markup import Html, badge, facts, heading, join, paragraph, table, tag, whole_ids
 from workbench.ui.parts.words import column_name, day, moment, named, period, person, shown, withheld_reason
 from workbench.ui.state import lang, pick, t
 
@@ -54,7 +54,9 @@ def cohort_words(cohort: CohortRef, title: str = "") -> Html:
     """Return what a cohort version says, which one it is and who made it: a name alone could stand for another."""
     said = pick(cohort.sentence)
     which = t("cohort_which", id=cohort.id, who=person(cohort.author))
-    return tag("p", join([*([tag("strong", title), " : "] if title else []), said, " ", tag("small", which)]))
+    return tag(
+        "p", join([*([tag("strong", title), " : "] if title else []), said, " ", tag("small", whole_ids(which))])
+    )
 
 
 def _periods(view: RequestView, name: str) -> str:

@@ -32,7 +32,7 @@ from workbench.ui.state import href, lang, parameter, t, workbench
 
 ON_A_PAGE = 25
 ANY = ""
-ABOUT_PEOPLE = frozenset({"session.open", "session.close", "alert.raise", "user.manage", "user.close"})
+ABOUT_PEOPLE = frozenset({"session.open", "session.close", "alert.raise", "study.leave", "user.manage", "user.close"})
 """Acts whose subject is an account, shown as the person's name."""
 
 
