@@ -204,11 +204,17 @@ def make_meds(
 
 @app.command("revoke")
 def revoke(
-    ref: Annotated[str, typer.Argument(help="An extract's id or digest.")],
+    ref: Annotated[str, typer.Argument(help="An extract's id or digest, or a request's of which none was made yet.")],
     reason: Reason, home: Home = None, as_name: As = None, as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Close an extract and destroy the study's data key; copies already opened cannot be recalled."""
+    """Close an extract and destroy the study's data key; copies already opened cannot be recalled.
+
+    Of a request that was approved: take the approval back; no key is destroyed.
+    """
     with opened(home, as_name) as (wb, actor):
+        if any(ref in (view.id, view.digest) for view in requests.list_requests(wb, actor)):
+            _told(requests.revoke_approval(wb, actor, ref, reason), as_json)
+            return
         _shown(extracts.revoke(wb, actor, ref, reason), as_json)
 
 

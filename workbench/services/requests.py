@@ -139,7 +139,8 @@ def decide(
     actor authenticated for it (`governance.proofs.authentication`, whose errors are raised too). `votes` are those of
     committees (`governance.votes.read_vote`), `conditions` what the decision asks for; both stand in the approval.
     Raises `Refused`: what `people.check_independent` raises, `governance.wrong_state`, `governance.reason_needed`,
-    `services.protocol_changed`, `services.study_not_open`; `InvalidInput`: `governance.vote_form`.
+    `services.protocol_changed`, `services.study_not_open`; `InvalidInput`: `governance.vote_form`,
+    `governance.vote_later`.
     """
     with acting(wb, actor, "request.decide", subject=ref):
         view = show_request(wb, actor, ref)
@@ -161,10 +162,18 @@ def decide(
         }
         if votes:
             document["votes"] = read_votes(votes)
+            _check_past(wb, document["votes"])
         validate(document, "approval")
         proved = proofs.authentication(wb.settings.openid, actor, "request.decide", document, proof)
         _decide(wb, actor, view, document, state, _last_day(wb, view) if decision == "approved" else None, proved)
     return show_request(wb, actor, ref)
+
+
+def _check_past(wb: Workbench, votes: Sequence[Mapping[str, str]]) -> None:
+    """No committee has voted on a day that is still to come. Raises `InvalidInput` (`governance.vote_later`)."""
+    for vote in votes:
+        if vote["day"] > today(wb).isoformat():
+            raise InvalidInput("governance.vote_later", committee=vote["committee"], day=vote["day"])
 
 
 def _last_day(wb: Workbench, view: RequestView) -> str:
@@ -184,6 +193,26 @@ def withdraw(wb: Workbench, actor: Actor, ref: str, reason: str = "") -> Request
         facts = {"study": view.study, "subject": view.id, "before": view.digest, "reason": reason or None}
         seen = State("request", view.id, view.digest, view.study, view.state, view.expires_on, view.changed_at)
         with wb.store.write(event(actor, "request.withdraw", **facts)) as write:
+            documents.check_unchanged(write, seen, "request", view.id)
+            documents.move_state(write, "request", view.id, to)
+    return show_request(wb, actor, ref)
+
+
+def revoke_approval(wb: Workbench, actor: Actor, ref: str, reason: str) -> RequestView:
+    """Take an approval back of which nothing was made yet; no key is destroyed, and the study goes on.
+
+    Raises `services.revoke_the_extract` where an extract was made of it, `governance.wrong_state`,
+    `governance.reason_needed`, `store.no_document`.
+    """
+    with acting(wb, actor, "extract.revoke", subject=ref):
+        view = show_request(wb, actor, ref)
+        if view.state == "run":
+            raise Refused("services.revoke_the_extract", request=view.id)
+        to = lifecycle.check_transition("request", view.state, "revoke", actor.role, reason)
+        approval = view.approval.digest if view.approval else None
+        facts = {"study": view.study, "subject": view.id, "before": approval, "reason": reason}
+        seen = State("request", view.id, view.digest, view.study, view.state, view.expires_on, view.changed_at)
+        with wb.store.write(event(actor, "request.revoke", **facts)) as write:
             documents.check_unchanged(write, seen, "request", view.id)
             documents.move_state(write, "request", view.id, to)
     return show_request(wb, actor, ref)
