@@ -17,6 +17,7 @@ _Array = npt.NDArray[Any]
 _WIDTHS = {"boolean": "<u1", "date": "<i4"}
 """The bytes of a value; 8, signed, where not said."""
 _TEXTS = frozenset({"text", "binary", "decimal"})
+_ALL = np.ones(131_072, np.uint8)
 _NUMBER = np.int64(2**63 - 1)
 _INFINITY, _NAN = np.int64(0x7FF0_0000_0000_0000), np.int64(0x7FF8_0000_0000_0000)
 """A double's bits: all but its sign; of infinity, of the one NaN."""
@@ -28,11 +29,16 @@ class Rows:
     def __init__(self, rows: pa.Array, kind: str) -> None:
         self._rows, self._kind = rows, kind
 
+    @property
+    def lacks(self) -> bool:
+        """Whether some row has no value."""
+        return self._rows.null_count > 0
+
     @cached_property
     def present(self) -> _Array:
         """A byte a row: whether there is a value."""
         if not self._rows.null_count:
-            return np.ones(len(self._rows), np.uint8)
+            return _ALL[: len(self._rows)] if len(self._rows) <= _ALL.size else np.ones(len(self._rows), np.uint8)
         return self._rows.is_valid().to_numpy(zero_copy_only=False).view(np.uint8)
 
     @cached_property
@@ -102,7 +108,7 @@ def rising(columns: Sequence[Rows]) -> bool:
     """Answer whether no row stands before a lesser one: by the first column, where equal by the second, and so on."""
     undecided: slice | _Array = slice(None)
     for column in columns:
-        for part in (column.present, column.keys):
+        for part in (column.present, column.keys) if column.lacks else (column.keys,):
             if isinstance(part, pa.Array):
                 falls, equal = _compared_texts(part, undecided)
             else:
