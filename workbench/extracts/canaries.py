@@ -30,7 +30,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
-from workbench.extracts.reread import Column, People, is_number, is_text
+from workbench.extracts.reread import Column, People, is_number, is_text, mask, numbers, present
 
 pc: Any = pyarrow.compute  # its functions are made at import
 _Ints = npt.NDArray[np.int64]
@@ -102,7 +102,7 @@ class Theirs:
         """Return the same rows with their start days, where there is such a column."""
         if days is None or not is_number(days.type):
             return self
-        return replace(self, start=pc.fill_null(days.some, 0).to_numpy())
+        return replace(self, start=numbers(days.some))
 
 
 class Canaries:
@@ -180,7 +180,7 @@ def _has_real_id(near: npt.NDArray[Any], rows: int, real: Sequence[Ids]) -> bool
         mine = delivered[(delivered >= each.low) & (delivered <= each.high)]
         if not mine.size:
             continue
-        ids = _rising(pc.drop_null(pq.ParquetFile(each.path).read([each.column]).column(0)).to_numpy().astype(np.int64))
+        ids = _rising(numbers(pc.drop_null(pq.ParquetFile(each.path).read([each.column]).column(0))).astype(np.int64))
         expected = rows * ids.size / 2.0**53
         if np.count_nonzero(_meets(ids, mine)) > expected + 5 * expected**0.5:
             return True
@@ -242,9 +242,9 @@ def _taken(path: Path, ids: _Ints) -> tuple[list[Own], list[str]]:
             texts += [text for text in said if len(text) >= SHORTEST][:TEXTS]
             values = _parsed(values)
         if persons:
-            known = pc.is_valid(values).to_numpy(zero_copy_only=False)
-            places = np.searchsorted(ids, rows.column("person_id").to_numpy()[known])
-            own.append(_own(places, pc.drop_null(values).to_numpy().astype(np.int64), ids.size))
+            known = present(values)
+            places = np.searchsorted(ids, numbers(rows.column("person_id"))[known])
+            own.append(_own(places, numbers(pc.drop_null(values)).astype(np.int64), ids.size))
     return own, texts
 
 
@@ -268,12 +268,12 @@ def _identifying(values: pa.ChunkedArray) -> bool:
 def _parsed(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return texts of digits as numbers, others as none."""
     digits = pc.match_substring_regex(values, "^[0-9]{1,18}$")
-    return pc.if_else(digits, values, None).cast(pa.int64())
+    return pc.if_else(digits, values, pa.nulls(len(values), values.type)).cast(pa.int64())
 
 
 def _rows_of(file: pq.ParquetFile, columns: Sequence[str], ids: _Ints) -> pa.Table:
     """Return rows of some persons (rising): those of the first row groups that may hold them."""
-    parts = [file.schema_arrow.empty_table().select(list(columns))]
+    parts = [pa.Table.from_batches([], pa.schema([file.schema_arrow.field(each) for each in columns]))]
     place = file.schema_arrow.get_field_index("person_id")
     read = 0
     for group in range(file.num_row_groups):
@@ -282,9 +282,9 @@ def _rows_of(file: pq.ParquetFile, columns: Sequence[str], ids: _Ints) -> pa.Tab
         if beside or read == GROUPS:
             continue
         rows = file.read_row_group(group, columns=list(columns)).select(list(columns))
-        people = rows.column("person_id").to_numpy()
+        people = numbers(rows.column("person_id"))
         near = np.searchsorted(ids, people).clip(max=ids.size - 1)
-        parts.append(rows.filter(pa.array(ids[near] == people)).slice(0, MOST))
+        parts.append(rows.filter(mask(ids[near] == people)).slice(0, MOST))
         read += 1
     return pa.concat_tables(parts)
 
@@ -314,7 +314,7 @@ def _in_numbers(name: str, column: str, values: pa.ChunkedArray, theirs: Theirs,
 
 def _whole(values: pa.ChunkedArray) -> tuple[_Ints, npt.NDArray[np.bool_]]:
     """Return the numbers, and which are whole ones that a double holds exactly."""
-    plain = pc.fill_null(values.cast(pa.float64(), safe=False), float("nan")).to_numpy()
+    plain = numbers(values.cast(pa.float64(), safe=False), float("nan"))
     known = np.isfinite(plain) & (np.abs(plain) < 2.0**53) & (plain == np.floor(plain))
     return np.where(known, plain, 0).astype(np.int64), known
 

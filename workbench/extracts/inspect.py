@@ -81,10 +81,13 @@ def truth(release_tables: Mapping[str, Path], cohort: pa.Table, cut_off: date) -
     """Read the truth from the release's Parquet files and the cohort's rows (earliest start of each person)."""
     ids = pq.ParquetFile(release_tables["person"]).read(["person_id"]).column(0)
     starts = pq.ParquetFile(release_tables["observation_period"]).read(["observation_period_start_date"]).column(0)
-    first = cohort.group_by("subject_id").aggregate([("cohort_start_date", "min")])
-    index = first.column("cohort_start_date_min").to_numpy().astype("datetime64[D]")
-    persons = first.column("subject_id").to_numpy().astype(np.int64)
-    return Truth(_distinct(ids.to_numpy()), persons, index, pc.min(starts).as_py(), cut_off, release_tables)
+    persons = reread.numbers(cohort.column("subject_id")).astype(np.int64)
+    days = reread.numbers(cohort.column("cohort_start_date").cast(pa.date32(), safe=False))
+    order = np.lexsort((days, persons))
+    first = order[np.diff(persons[order], prepend=persons[order][:1] - 1) != 0]
+    index = days[first].astype("datetime64[D]")
+    ids = _distinct(reread.numbers(ids))
+    return Truth(ids, persons[first], index, pc.min(starts).as_py(), cut_off, release_tables)
 
 
 def inspect_extract(

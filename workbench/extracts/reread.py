@@ -57,7 +57,7 @@ def people(rows: Sealed) -> People:
         return People(heads[0], ids[0], rows.rows)
     done, before = 0, None
     for part in rows.parts("person_id"):
-        who = pc.fill_null(part, -1).to_numpy()
+        who = numbers(part, -1)
         who = who if who.dtype.kind in "iu" else np.where(who == np.floor(who), who, -1).astype(np.int64)
         starts = np.flatnonzero(np.concatenate([[before is None or who[0] != before], who[1:] != who[:-1]]))
         heads.append(starts + done)
@@ -81,12 +81,12 @@ def column(rows: Sealed, name: str, whose: People, some: _Ints, low: int, high: 
             ends += [end for end in pc.min_max(part).as_py().values() if end is not None]
             _days_by_run(part, done, whose.heads, first, last)
         if name.endswith("_id") and not name.endswith("concept_id") and is_number(kind):
-            keys = pc.drop_null(part).to_numpy()
+            keys = numbers(pc.drop_null(part))
             near.append(keys[(keys >= low) & (keys <= high)])
         if is_text(kind):
             texts.update(pc.unique(part).to_pylist())
         here = slice(*np.searchsorted(some, (done, done + len(part))))
-        chosen += part.take(pa.array(some[here] - done)).chunks
+        chosen += part.take(places(some[here] - done)).chunks
     spread = (min(ends), max(ends)) if ends else None
     kept = pa.chunked_array(chosen, kind)
     return Column(name, kind, spread, first, last, np.concatenate(near), frozenset(texts), kept)
@@ -104,12 +104,12 @@ def _days_by_run(part: pa.ChunkedArray, done: int, heads: _Ints, first: _Ints, l
     """Put the first and last day of each run that a part touches into `first` and `last`."""
     begin, end = np.searchsorted(heads, (done, done + len(part)), side="left")
     runs = slice(max(begin - (begin == heads.size or heads[begin] > done), 0), end)  # the part may begin within a run
-    places = np.maximum(heads[runs] - done, 0)
-    if not places.size:
+    begins = np.maximum(heads[runs] - done, 0)
+    if not begins.size:
         return
-    low, high = (pc.fill_null(part, far).to_numpy() for far in (_FAR, -_FAR))
-    first[runs] = np.minimum(first[runs], np.minimum.reduceat(low, places))
-    last[runs] = np.maximum(last[runs], np.maximum.reduceat(high, places))
+    low, high = numbers(part, _FAR), numbers(part, -_FAR)
+    first[runs] = np.minimum(first[runs], np.minimum.reduceat(low, begins))
+    last[runs] = np.maximum(last[runs], np.maximum.reduceat(high, begins))
 
 
 def is_number(kind: pa.DataType) -> bool:
@@ -125,3 +125,41 @@ def is_text(kind: pa.DataType) -> bool:
 def is_day(name: str, kind: pa.DataType) -> bool:
     """Answer whether a column counts days; one that is no integer is found by its type."""
     return name.endswith("_day") and pa.types.is_integer(kind)
+
+
+# -- Arrow and NumPy, from buffers: pyarrow's own ways between them import pandas where it is installed (half a second)
+
+
+_KINDS = {"halffloat": "float16", "float": "float32", "double": "float64", "date32[day]": "int32"}
+
+
+def numbers(values: pa.ChunkedArray, none: float = 0) -> npt.NDArray[Any]:
+    """Return a column of numbers or dates (days since 1970), `none` where it has no value."""
+    kind = np.dtype(_KINDS.get(str(values.type), str(values.type)))
+    parts = [np.empty(0, dtype=kind)] if values.num_chunks != 1 else []
+    for chunk in values.chunks:
+        stored = np.frombuffer(chunk.buffers()[1] or b"", dtype=kind)[chunk.offset : chunk.offset + len(chunk)]
+        parts.append(np.where(_flags(chunk.is_valid()), stored, none) if chunk.null_count else stored)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def present(values: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    """Return where a column has a value."""
+    return np.concatenate([np.empty(0, dtype=np.bool_), *(_flags(chunk.is_valid()) for chunk in values.chunks)])
+
+
+def _flags(booleans: pa.BooleanArray) -> npt.NDArray[np.bool_]:
+    end = booleans.offset + len(booleans)
+    packed = np.frombuffer(booleans.buffers()[1] or b"", dtype=np.uint8)
+    return np.unpackbits(packed, count=end, bitorder="little")[booleans.offset :].view(np.bool_)
+
+
+def places(rows: _Ints) -> pa.Int64Array:
+    """Return numbers of rows for Arrow's `take`."""
+    return pa.Int64Array.from_buffers(pa.int64(), rows.size, [None, pa.py_buffer(np.ascontiguousarray(rows))])
+
+
+def mask(flags: npt.NDArray[np.bool_]) -> pa.BooleanArray:
+    """Return flags for Arrow's `filter`."""
+    packed = pa.py_buffer(np.packbits(flags, bitorder="little"))
+    return pa.BooleanArray.from_buffers(pa.bool_(), flags.size, [None, packed])
