@@ -33,6 +33,7 @@ import pyarrow.parquet as pq
 from workbench.extracts.reread import Column, People, is_number, is_text, mask, numbers, present
 
 pc: Any = pyarrow.compute  # its functions are made at import
+_Table: Any = pa.Table  # has no types
 _Ints = npt.NDArray[np.int64]
 _Days = npt.NDArray[np.datetime64]
 
@@ -273,7 +274,7 @@ def _parsed(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _rows_of(file: pq.ParquetFile, columns: Sequence[str], ids: _Ints) -> pa.Table:
     """Return rows of some persons (rising): those of the first row groups that may hold them."""
-    parts = [pa.Table.from_batches([], pa.schema([file.schema_arrow.field(each) for each in columns]))]
+    parts = [_Table.from_batches([], pa.schema([file.schema_arrow.field(each) for each in columns]))]
     place = file.schema_arrow.get_field_index("person_id")
     read = 0
     for group in range(file.num_row_groups):

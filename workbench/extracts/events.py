@@ -59,26 +59,27 @@ def hold(
 
 def _taken(rows: pl.DataFrame, plan: Plan, limits: pl.DataFrame, sensitive: pl.Series) -> pl.DataFrame:
     """Return rows as they are held: see the rules in this module's functions, in the order applied."""
-    frame = without_sensitive(rows, plan, sensitive)
-    frame = frame.with_columns(
+    fallback = [
         pl.when(pl.col(column).fill_null(0) == 0).then(pl.coalesce(source, column)).otherwise(column).alias(column)
         for column, source in plan.fallback.items()
-        if (frame[column] == 0).any() or frame[column].null_count()
-    )
-    frame = _dates_to_days(_beside(frame, limits), plan)
+        if (rows[column] == 0).any() or rows[column].null_count()
+    ]
+    frame = without_sensitive(_beside(rows, limits), plan, sensitive).lazy().with_columns(fallback)
+    frame = _dates_to_days(frame, plan)
     kinds = deliverable()[plan.table]
     names = {column: delivered_name(plan.table, column) for column in plan.given if kinds[column] != "person"}
-    given = [
-        pl.col(name if kinds[column] in {"start", "end"} else column).alias(name) for column, name in names.items()
-    ]
-    return typed(frame.select("at", *given), plan)
+    given = {name: name if kinds[column] in {"start", "end"} else column for column, name in names.items()}
+    return typed(frame.select("at", **given).collect(), plan)
 
 
 def without_sensitive(rows: pl.DataFrame, plan: Plan, sensitive: pl.Series) -> pl.DataFrame:
     """Drop every row that names a withheld concept in any of its concept columns, delivered or not."""
     columns = {*plan.concepts, *plan.fallback, *plan.fallback.values()} & set(rows.columns)
     hidden = [pl.col(column).fill_null(0).is_in(sensitive.implode()) for column in sorted(columns)]
-    return rows.filter(~pl.any_horizontal(hidden)) if hidden else rows
+    if not hidden:
+        return rows
+    kept = rows.select(~pl.any_horizontal(hidden)).to_series()
+    return rows if kept.all() else rows.filter(kept)
 
 
 def _beside(rows: pl.DataFrame, limits: pl.DataFrame) -> pl.DataFrame:
@@ -90,7 +91,7 @@ def _beside(rows: pl.DataFrame, limits: pl.DataFrame) -> pl.DataFrame:
     return rows.hstack([places, *limits.select(pl.col("index_date", "low", "high").gather(places)).get_columns()])
 
 
-def _dates_to_days(frame: pl.DataFrame, plan: Plan) -> pl.DataFrame:
+def _dates_to_days(frame: pl.LazyFrame, plan: Plan) -> pl.LazyFrame:
     """Keep rows between `low` and `high`, cut intervals to them, and put `start_day` and `end_day` in place of dates.
 
     An open stay gets the cut end; other rows without an end stay without.

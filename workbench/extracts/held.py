@@ -63,11 +63,13 @@ class Concepts:
 
     def _near(self, values: _Ints) -> _Codes:
         upper = values >> _PAGE
-        if not self._pages[upper].all():
-            new = np.flatnonzero(np.bincount(upper[self._pages[upper] == 0]))
+        pages = self._pages[upper]
+        if not pages.all():
+            new = np.flatnonzero(np.bincount(upper[pages == 0]))
             self._pages[new] = np.arange(new.size) + (self._cells.size >> _PAGE)
             self._cells = np.concatenate([self._cells, np.zeros(new.size << _PAGE, dtype=np.int32)])
-        cells = (self._pages[upper].astype(np.int64) << _PAGE) + (values & (2**_PAGE - 1))
+            pages = self._pages[upper]
+        cells = (pages.astype(np.int64) << _PAGE) + (values & (2**_PAGE - 1))
         codes = self._cells[cells]
         if not codes.all():
             new, first = np.unique(cells[codes == 0], return_index=True)
