@@ -156,3 +156,19 @@ def test_a_stop_between_two_queries_is_not_lost(database: Path) -> None:
         with pytest.raises(Stopped):
             engine.fetch(people())
         assert engine.fetch(people()).num_rows == 1
+
+
+def test_batches_hold_the_rows_of_a_query_and_there_is_one_where_it_has_none(database: Path) -> None:
+    numbers = exp.select("range").from_(exp.Anonymous(this="range", expressions=[exp.Literal.number(300_000)]))
+    with DuckDBEngine.over_database(database, threads=1) as engine:
+        batches = list(engine.batches(numbers, 4096))
+        assert max(batch.num_rows for batch in batches) <= 4096
+        assert pa.Table.from_batches(batches).column(0).to_pylist() == list(range(300_000))
+        (none,) = engine.batches(people().where(exp.false()), 10)
+        assert (none.num_rows, none.schema.names) == (0, ["person_id"])
+        stopped = engine.batches(numbers.copy(), 4096)
+        assert next(stopped).num_rows
+        engine.cancel()
+        with pytest.raises(Stopped):
+            list(stopped)
+        assert engine.fetch(people()).num_rows == 1

@@ -7,15 +7,16 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from made_release import Case, Papers, gibleed, make, secrets
 
-from workbench.extracts import build, package
+from workbench.extracts import build, package, reread
 from workbench.extracts.inspect import Finding, Truth, inspect_extract
 from workbench.extracts.read import read_manifest, read_table
-from workbench.governance.sealed import write_sealed
+from workbench.governance.sealed import Sealed, write_sealed
 from workbench.kernel.errors import Refused
 from workbench.kernel.text import LANGS, say
 
@@ -80,6 +81,41 @@ PLANTED: list[tuple[str, str, Change]] = [
 def test_a_planted_leak_is_found(folder: Path, known: Truth, code: str, table: str, change: Change) -> None:
     plant(folder, table, change, known)
     assert code in inspected(folder, known)
+
+
+@pytest.mark.parametrize(("code", "table", "change"), [*PLANTED[6:8], *PLANTED[11:15]])
+def test_a_leak_is_found_in_a_file_of_many_row_groups(
+    folder: Path, known: Truth, code: str, table: str, change: Change, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workbench.governance.sealed._ROWS", 997)
+    plant(folder, table, lambda frame, _: frame, known)
+    assert inspected(folder, known) == set()
+    plant(folder, table, change, known)
+    assert code in inspected(folder, known)
+
+
+def test_days_of_a_person_are_read_across_row_groups(
+    folder: Path, known: Truth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = read_manifest(folder)
+    entry = next(entry for entry in manifest["tables"] if entry["name"] == "measurement")
+    sealed_as = package.label(manifest["study"], "measurement", entry["content_digest"])
+    frame = read_table(folder, "measurement", secrets()).head(300)
+    frame = frame.with_columns(start_day=pl.when(pl.int_range(pl.len()) % 3 > 0).then("start_day"))
+    for rows in (50, 7, 1, frame.height):
+        monkeypatch.setattr("workbench.governance.sealed._ROWS", rows)
+        plant(folder, "measurement", lambda *_: frame, known)
+        sealed = Sealed(folder / entry["files"][0]["path"], secrets().data, sealed_as)
+        whose = reread.people(sealed)
+        seen = reread.column(sealed, "start_day", whose, np.array([3, 60, 61]), 0, 0)
+        day = pl.col("start_day")
+        runs = frame.group_by("person_id", maintain_order=True).agg(
+            first=day.min().fill_null(2**31 - 1), last=day.max().fill_null(1 - 2**31)
+        )
+        assert whose.ids.tolist() == runs["person_id"].to_list()
+        assert seen.first.tolist() == runs["first"].to_list()
+        assert seen.last.tolist() == runs["last"].to_list()
+        assert seen.some.to_pylist() == frame["start_day"].gather([3, 60, 61]).to_list()
 
 
 def test_one_person_observed_until_the_cut_off_is_recovered_and_found(folder: Path, known: Truth) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.extracts import lookup
-from workbench.extracts.transform import _linked
+from workbench.extracts.events import linked
 from workbench.governance.pseudonyms import Pseudonyms
 
 NEAR, FAR = st.integers(-5, 40), st.integers(-(2**62), 2**62)
@@ -35,9 +34,10 @@ def test_runs_start_where_values_change() -> None:
 
 
 def test_a_key_that_has_no_pseudonym_gets_none_and_never_anothers() -> None:
-    link = Pseudonyms(np.array([1, 2]), np.array([10, 20]), 0)
-    assert _linked(pl.Series("visit", [2, None, 7, 1]), link).to_list() == [20, None, None, 10]
-    assert _linked(pl.Series("visit", [2, None]), Pseudonyms(np.empty(0, int), np.empty(0, int), 0)).to_list() == [
-        None,
-        None,
-    ]
+    keys, missing = np.array([2, 0, 7, 1]), np.array([False, True, False, False])
+    values, lacks = linked((keys, missing), Pseudonyms(np.array([0, 1, 2]), np.array([5, 10, 20]), 0))
+    assert lacks is not None
+    assert np.where(lacks, -1, values).tolist() == [20, -1, -1, 10]
+    assert linked((keys, None), Pseudonyms(keys[[1, 3, 0, 2]], np.arange(4), 0))[1] is None
+    none = Pseudonyms(np.empty(0, int), np.empty(0, int), 0)
+    assert linked((keys, None), none)[1].tolist() == [True] * 4  # type: ignore[union-attr]

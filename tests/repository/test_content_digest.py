@@ -39,6 +39,7 @@ SCHEMA = pa.schema(
         "f": pa.bool_(),
     }
 )
+PLAIN = ["b", "a", "i", "x", "d"]
 ROWS = st.lists(ROW, max_size=6)
 KINDS = {"b": "text", "a": "text", "i": "integer", "x": "double", "d": "date", "t": "timestamp", "f": "boolean"}
 
@@ -104,6 +105,29 @@ def test_the_order_is_part_of_the_digest_and_rows_that_stand_in_it_give_the_same
     assert content_digest(standing, order=order) == expected
     parts = pa.Table.from_batches(standing.to_batches(max_chunksize=1), SCHEMA)
     assert content_digest(parts, order=order) == expected
+
+
+@settings(max_examples=40, deadline=None)
+@given(ROWS, st.permutations(PLAIN), st.integers(0, 5), st.integers(1, 6))
+def test_arrow_alone_gives_what_the_engine_gives(rows: list[tuple], names: list[str], many: int, chunk: int) -> None:
+    keys = [*names[:many], *(name for name in sorted(names) if name not in names[:many])]
+    places = [SCHEMA.names.index(name) for name in keys]
+    standing = table(sorted(rows, key=lambda row: [stood(row[place]) for place in places])).select(names)
+    expected = content_digest(pl.DataFrame(standing), order=keys[:many])
+    for kind in (pa.large_string(), pa.string()):
+        plain = standing.cast(
+            pa.schema([(each.name, kind if each.name in "ba" else each.type) for each in standing.schema])
+        )
+        plain = pa.Table.from_batches(plain.to_batches(max_chunksize=chunk), plain.schema)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("workbench.engines.content.connect", None)
+            assert content_digest(plain, order=keys[:many]) == expected
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.int16(), pa.int32(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()])
+def test_narrow_numbers_are_digested_as_wide_ones(kind: pa.DataType) -> None:
+    wide = pa.table({"i": pa.array([None, 1, 7, 7, 100], pa.int64())})
+    assert content_digest(wide.cast(pa.schema([("i", kind)]))) == content_digest(wide)
 
 
 @settings(max_examples=10, deadline=None)

@@ -17,6 +17,7 @@ _Array = npt.NDArray[Any]
 _WIDTHS = {"boolean": "<u1", "date": "<i4"}
 """The bytes of a value; 8, signed, where not said."""
 _TEXTS = frozenset({"text", "binary", "decimal"})
+_ALL = np.ones(131_072, np.uint8)
 _NUMBER = np.int64(2**63 - 1)
 _INFINITY, _NAN = np.int64(0x7FF0_0000_0000_0000), np.int64(0x7FF8_0000_0000_0000)
 """A double's bits: all but its sign; of infinity, of the one NaN."""
@@ -28,12 +29,17 @@ class Rows:
     def __init__(self, rows: pa.Array, kind: str) -> None:
         self._rows, self._kind = rows, kind
 
+    @property
+    def lacks(self) -> bool:
+        """Whether some row has no value."""
+        return self._rows.null_count > 0
+
     @cached_property
     def present(self) -> _Array:
         """A byte a row: whether there is a value."""
         if not self._rows.null_count:
-            return np.ones(len(self._rows), np.uint8)
-        return self._rows.is_valid().to_numpy(zero_copy_only=False).view(np.uint8)
+            return _ALL[: len(self._rows)] if len(self._rows) <= _ALL.size else np.ones(len(self._rows), np.uint8)
+        return _flags(self._rows.is_valid())
 
     @cached_property
     def numbers(self) -> _Array:
@@ -50,7 +56,8 @@ class Rows:
     def keys(self) -> _Array | pa.Array:
         """What orders the rows that have a value: integers, or texts; where there is none, one and the same."""
         if self._kind in _TEXTS:
-            return pc.fill_null(self._rows.cast(pa.large_binary()), b"")
+            texts = self._rows.cast(pa.large_binary())
+            return pc.fill_null(texts, b"") if texts.null_count else texts
         values = self.numbers
         if self._kind == "double":
             # A double's bits are an integer that rises with it; of a negative one, all but the sign turned round.
@@ -102,7 +109,7 @@ def rising(columns: Sequence[Rows]) -> bool:
     """Answer whether no row stands before a lesser one: by the first column, where equal by the second, and so on."""
     undecided: slice | _Array = slice(None)
     for column in columns:
-        for part in (column.present, column.keys):
+        for part in (column.present, column.keys) if column.lacks else (column.keys,):
             if isinstance(part, pa.Array):
                 falls, equal = _compared_texts(part, undecided)
             else:
@@ -120,6 +127,20 @@ def rising(columns: Sequence[Rows]) -> bool:
 def _compared_texts(texts: pa.Array, undecided: slice | _Array) -> tuple[_Array, _Array]:
     """Return where a text is greater than, and where it equals, the one after it."""
     pairs = np.arange(len(texts) - 1) if isinstance(undecided, slice) else undecided
-    before, after = texts.take(pa.array(pairs)), texts.take(pa.array(pairs + 1))
+    before, after = texts.take(_places(pairs)), texts.take(_places(pairs + 1))
     falls, equal = pc.greater(before, after), pc.equal(before, after)
-    return falls.to_numpy(zero_copy_only=False), equal.to_numpy(zero_copy_only=False)
+    return _flags(falls).view(np.bool_), _flags(equal).view(np.bool_)
+
+
+# From buffers: pyarrow's own ways to NumPy and back import pandas where it is installed, which takes half a second.
+
+
+def _flags(booleans: pa.Array) -> _Array:
+    end = booleans.offset + len(booleans)
+    packed = np.frombuffer(booleans.buffers()[1], np.uint8)
+    return np.unpackbits(packed, count=end, bitorder="little")[booleans.offset :]
+
+
+def _places(rows: _Array) -> Any:
+    arrow: Any = pa  # has no types
+    return arrow.Array.from_buffers(arrow.int64(), rows.size, [None, arrow.py_buffer(rows.astype(np.int64))])

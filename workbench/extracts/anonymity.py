@@ -184,26 +184,53 @@ def _sizes(combined: _Ints, top: int, rows: int) -> _Ints:
 
 
 def distinct(frame: pl.DataFrame, column: str) -> pl.DataFrame:
-    """Return the distinct rows `person`, `item` (64-bit) of a frame with `person` (from 0, 32-bit) and a column."""
-    return merged([frame.select("person", item=pl.col(column).cast(pl.Int64)).drop_nulls()])
+    """Return the distinct rows `person`, `item` (64-bit), sorted by both, of a frame with `person` (from 0, 32-bit) and
+    a column; rows without a value there are left out."""
+    # By parts that fit in the processor's own memory; what repeats in them is gone before all stand together.
+    return _merged([_pairs(part) for part in frame.select("person", item=column).iter_slices(_PART)])
 
 
 def merged(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Return the distinct rows `person`, `item` of several frames, sorted by both."""
-    rows = pl.concat([pl.DataFrame(schema={"person": pl.UInt32, "item": pl.Int64}), *frames])
-    if not rows["item"].is_between(-_HALF, _HALF - 1).all():
-        return rows.unique().sort("person", "item")
-    # As one number: sorting numbers takes a third of telling rows of two apart.
-    packed = rows["person"].to_numpy().astype(np.int64)
+    """Return the distinct rows `person`, `item` of several frames of that form, sorted by both."""
+    return _merged([_pairs(frame) for frame in frames])
+
+
+_Pairs = _Ints | pl.DataFrame
+"""Persons and items as one number each, rising: sorting numbers takes a third of telling rows of two apart. Items that
+do not fit in 32 bits stay as they are."""
+
+
+def _pairs(frame: pl.DataFrame) -> _Pairs:
+    frame = frame.drop_nulls() if frame["item"].null_count() else frame
+    item = frame["item"].to_numpy()
+    if item.size and (item.min() < -_HALF or item.max() >= _HALF):
+        return frame.cast({"item": pl.Int64})
+    packed = frame["person"].to_numpy().astype(np.int64)
     packed <<= 32
-    packed += rows["item"].to_numpy()
+    packed += item
     packed += _HALF
-    packed.sort()
-    packed = packed[starts_run(packed)]
-    return pl.DataFrame({"person": (packed >> 32).astype(np.uint32), "item": (packed & (2**32 - 1)) - _HALF})
+    return _rising(packed)
+
+
+def _merged(parts: Sequence[_Pairs]) -> pl.DataFrame:
+    packed = [part for part in parts if not isinstance(part, pl.DataFrame)]
+    one = _rising(np.concatenate([np.empty(0, dtype=np.int64), *packed]))
+    rows = pl.DataFrame({"person": (one >> 32).astype(np.uint32), "item": (one & (2**32 - 1)) - _HALF})
+    wide = [part for part in parts if isinstance(part, pl.DataFrame)]
+    return pl.concat([rows, *wide]).unique().sort("person", "item") if wide else rows
+
+
+def _rising(values: _Ints) -> _Ints:
+    """Return distinct values, rising, as they mostly are already: delivered rows lie by person and concept."""
+    values = values[starts_run(values)]
+    if (values[1:] > values[:-1]).all():
+        return values
+    values.sort()
+    return values[starts_run(values)]
 
 
 _HALF = 2**31
+_PART = 2**17
 
 
 def unique_runs(days: pl.DataFrame, length: int, persons: int) -> npt.NDArray[np.bool_]:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +30,10 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
+from workbench.extracts.reread import Column, People, is_number, is_text, mask, numbers, present
+
 pc: Any = pyarrow.compute  # its functions are made at import
+_Table: Any = pa.Table  # has no types
 _Ints = npt.NDArray[np.int64]
 _Days = npt.NDArray[np.datetime64]
 
@@ -89,12 +92,18 @@ class Sample:
 
 @dataclass(frozen=True)
 class Theirs:
-    """The delivered rows of the sample's persons: places in the table, whose each is, and the day on which it starts
-    (0 where the table has none)."""
+    """The delivered rows of the sample's persons: places in the table, rising, whose each is, and the day on which it
+    starts (0 where the table has none)."""
 
-    rows: pa.Array
+    rows: _Ints
     people: _Ints
     start: _Ints
+
+    def starting(self, days: Column | None) -> Theirs:
+        """Return the same rows with their start days, where there is such a column."""
+        if days is None or not is_number(days.type):
+            return self
+        return replace(self, start=numbers(days.some))
 
 
 class Canaries:
@@ -107,27 +116,35 @@ class Canaries:
         self._real = list(_id_columns(release))
         self._sample = draw(release, members, key) if members[0].size else None
 
-    def rows_of(self, ids: _Ints, start: pa.ChunkedArray | None) -> Theirs:
-        """Return the rows of the sample's persons in a table with these persons' ids, and maybe start days. Rows are
-        sorted by person (where they are not, that is a finding of its own)."""
-        persons = self._sample.persons if self._sample else np.empty(0, dtype=np.int64)
-        starts, ends = (np.searchsorted(ids, persons, side=side) for side in ("left", "right"))
-        ends = np.minimum(ends, starts + EACH)
-        mine = np.concatenate([np.empty(0, np.int64), *map(np.arange, starts, ends)])
-        people = np.repeat(np.arange(starts.size), ends - starts)
-        if start is None or not _is_number(start.type):
-            return Theirs(pa.array(mine), people, np.zeros(mine.size, np.int64))
-        return Theirs(pa.array(mine), people, pc.fill_null(start.take(pa.array(mine)), 0).to_numpy())
+    @property
+    def low(self) -> int:
+        """The smallest id of any table."""
+        return min((each.low for each in self._real), default=0)
 
-    def look(self, name: str, column: str, values: pa.ChunkedArray, theirs: Theirs) -> Iterator[Found]:
-        """Yield what of the release was found in a column of a delivered table."""
-        if _is_text(values.type):
-            yield from self._in_texts(name, column, values)
-        elif _is_link(column, values):
-            if _has_real_id(values, self._real):
-                yield "canary_id", name, column
-        elif self._sample and column != "person_id" and _is_number(values.type) and len(theirs.rows):
-            yield from _in_numbers(name, column, values.take(theirs.rows), theirs, self._sample)
+    @property
+    def high(self) -> int:
+        """The largest id of any table."""
+        return max((each.high for each in self._real), default=-1)
+
+    def rows_of(self, whose: People) -> Theirs:
+        """Return the rows of the sample's persons in a table. Rows are sorted by person (where they are not, that is a
+        finding of its own)."""
+        persons = self._sample.persons if self._sample else np.empty(0, dtype=np.int64)
+        ends = np.append(whose.heads, whose.rows)
+        starts, ends = (ends[np.searchsorted(whose.ids, persons, side=side)] for side in ("left", "right"))
+        ends, order = np.minimum(ends, starts + EACH), np.argsort(starts)
+        mine = np.concatenate([np.empty(0, np.int64), *map(np.arange, starts[order], ends[order])])
+        return Theirs(mine, np.repeat(order, (ends - starts)[order]), np.zeros(mine.size, np.int64))
+
+    def look(self, name: str, column: Column, rows: int, theirs: Theirs) -> Iterator[Found]:
+        """Yield what of the release was found in a column of a delivered table with so many rows."""
+        if is_text(column.type):
+            yield from self._in_texts(name, column)
+        elif _is_link(column):
+            if _has_real_id(column.near, rows, self._real):
+                yield "canary_id", name, column.name
+        elif self._sample and column.name != "person_id" and is_number(column.type) and theirs.rows.size:
+            yield from _in_numbers(name, column.name, column.some, theirs, self._sample)
 
     def look_in_text(self, name: str, text: str) -> Iterator[Found]:
         """Yield whether an identifying text stands in a text."""
@@ -139,36 +156,32 @@ class Canaries:
         texts = self._sample.texts if self._sample else ()
         return re.compile(r"(?<!\w)(?:" + "|".join(map(re.escape, texts)) + r")(?!\w)") if texts else None
 
-    def _in_texts(self, name: str, column: str, values: pa.ChunkedArray) -> Iterator[Found]:
+    def _in_texts(self, name: str, column: Column) -> Iterator[Found]:
         if self._pattern:
-            said = pc.drop_null(pc.unique(values)).to_pylist()
-            hits = {text for text in said if self._pattern.search(text)}
+            hits = {text for text in column.texts if text is not None and self._pattern.search(text)}
             if hits - _public(hits, self._release):
-                yield "canary_text", name, column
+                yield "canary_text", name, column.name
 
 
 # -- link columns: all rows
 
 
-def _is_link(column: str, values: pa.ChunkedArray) -> bool:
-    return column.endswith("_id") and not _CONCEPT.search(column) and pa.types.is_integer(values.type)
+def _is_link(column: Column) -> bool:
+    return column.name.endswith("_id") and not _CONCEPT.search(column.name) and pa.types.is_integer(column.type)
 
 
-def _has_real_id(values: pa.ChunkedArray, real: Sequence[Ids]) -> bool:
+def _has_real_id(near: npt.NDArray[Any], rows: int, real: Sequence[Ids]) -> bool:
     """Answer whether a link column meets the ids of some table more often than chance allows.
 
-    Real ids lie in a small part of the 53 bits, so nearly always no delivered value is near them and nothing is read.
+    `near` are its values near real ids. These lie in a small part of the 53 bits, so nearly always there is none, and
+    nothing is read.
     """
-    low, high = min((each.low for each in real), default=0), max((each.high for each in real), default=-1)
-    near = values.filter(pc.and_(pc.greater_equal(values, low), pc.less_equal(values, high)))
-    if not len(near):
-        return False
-    delivered, rows = _rising(near.to_numpy().astype(np.int64)), len(values)
+    delivered = _rising(near.astype(np.int64))
     for each in real:
         mine = delivered[(delivered >= each.low) & (delivered <= each.high)]
         if not mine.size:
             continue
-        ids = _rising(pc.drop_null(pq.ParquetFile(each.path).read([each.column]).column(0)).to_numpy().astype(np.int64))
+        ids = _rising(numbers(pc.drop_null(pq.ParquetFile(each.path).read([each.column]).column(0))).astype(np.int64))
         expected = rows * ids.size / 2.0**53
         if np.count_nonzero(_meets(ids, mine)) > expected + 5 * expected**0.5:
             return True
@@ -215,7 +228,7 @@ def _taken(path: Path, ids: _Ints) -> tuple[list[Own], list[str]]:
     file = pq.ParquetFile(path)
     fields = {field.name: field for field in file.schema_arrow}
     persons = "person_id" in fields
-    wanted = [name for name, field in fields.items() if _is_text(field.type) or (persons and _is_own(field))]
+    wanted = [name for name, field in fields.items() if is_text(field.type) or (persons and _is_own(field))]
     if not wanted or not file.num_row_groups:
         return [], []
     rows = _rows_of(file, [*wanted, "person_id"], ids) if persons else file.read_row_group(0, columns=wanted)
@@ -223,26 +236,22 @@ def _taken(path: Path, ids: _Ints) -> tuple[list[Own], list[str]]:
     texts: list[str] = []
     for column in wanted:
         values = rows.column(column)
-        if _is_text(values.type):
+        if is_text(values.type):
             if not _identifying(values):
                 continue
             said = dict.fromkeys(text.strip() for text in pc.drop_null(values).to_pylist())
             texts += [text for text in said if len(text) >= SHORTEST][:TEXTS]
             values = _parsed(values)
         if persons:
-            known = pc.is_valid(values).to_numpy(zero_copy_only=False)
-            places = np.searchsorted(ids, rows.column("person_id").to_numpy()[known])
-            own.append(_own(places, pc.drop_null(values).to_numpy().astype(np.int64), ids.size))
+            known = present(values)
+            places = np.searchsorted(ids, numbers(rows.column("person_id"))[known])
+            own.append(_own(places, numbers(pc.drop_null(values)).astype(np.int64), ids.size))
     return own, texts
 
 
 def _own(places: _Ints, values: _Ints, people: int) -> Own:
     distinct, coded = np.unique(values, return_inverse=True)
     return Own(distinct, _rising(coded * people + places))
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
 def _is_own(field: pa.Field) -> bool:
@@ -260,12 +269,12 @@ def _identifying(values: pa.ChunkedArray) -> bool:
 def _parsed(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return texts of digits as numbers, others as none."""
     digits = pc.match_substring_regex(values, "^[0-9]{1,18}$")
-    return pc.if_else(digits, values, None).cast(pa.int64())
+    return pc.if_else(digits, values, pa.nulls(len(values), values.type)).cast(pa.int64())
 
 
 def _rows_of(file: pq.ParquetFile, columns: Sequence[str], ids: _Ints) -> pa.Table:
     """Return rows of some persons (rising): those of the first row groups that may hold them."""
-    parts = [file.schema_arrow.empty_table().select(list(columns))]
+    parts = [_Table.from_batches([], pa.schema([file.schema_arrow.field(each) for each in columns]))]
     place = file.schema_arrow.get_field_index("person_id")
     read = 0
     for group in range(file.num_row_groups):
@@ -274,9 +283,9 @@ def _rows_of(file: pq.ParquetFile, columns: Sequence[str], ids: _Ints) -> pa.Tab
         if beside or read == GROUPS:
             continue
         rows = file.read_row_group(group, columns=list(columns)).select(list(columns))
-        people = rows.column("person_id").to_numpy()
+        people = numbers(rows.column("person_id"))
         near = np.searchsorted(ids, people).clip(max=ids.size - 1)
-        parts.append(rows.filter(pa.array(ids[near] == people)).slice(0, MOST))
+        parts.append(rows.filter(mask(ids[near] == people)).slice(0, MOST))
         read += 1
     return pa.concat_tables(parts)
 
@@ -304,13 +313,9 @@ def _in_numbers(name: str, column: str, values: pa.ChunkedArray, theirs: Theirs,
             yield "canary_date", name, column
 
 
-def _is_number(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
-
-
 def _whole(values: pa.ChunkedArray) -> tuple[_Ints, npt.NDArray[np.bool_]]:
     """Return the numbers, and which are whole ones that a double holds exactly."""
-    plain = pc.fill_null(values.cast(pa.float64(), safe=False), float("nan")).to_numpy()
+    plain = numbers(values.cast(pa.float64(), safe=False), float("nan"))
     known = np.isfinite(plain) & (np.abs(plain) < 2.0**53) & (plain == np.floor(plain))
     return np.where(known, plain, 0).astype(np.int64), known
 

@@ -26,7 +26,9 @@ import pyarrow.parquet as pq
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
+from workbench.extracts import reread
 from workbench.extracts.canaries import Canaries
+from workbench.extracts.reread import Column, People, is_number
 from workbench.governance.deliverable import deliverable
 from workbench.governance.keys import StudySecrets, commitment, derive
 from workbench.governance.sealed import Sealed
@@ -79,10 +81,13 @@ def truth(release_tables: Mapping[str, Path], cohort: pa.Table, cut_off: date) -
     """Read the truth from the release's Parquet files and the cohort's rows (earliest start of each person)."""
     ids = pq.ParquetFile(release_tables["person"]).read(["person_id"]).column(0)
     starts = pq.ParquetFile(release_tables["observation_period"]).read(["observation_period_start_date"]).column(0)
-    first = cohort.group_by("subject_id").aggregate([("cohort_start_date", "min")])
-    index = first.column("cohort_start_date_min").to_numpy().astype("datetime64[D]")
-    persons = first.column("subject_id").to_numpy().astype(np.int64)
-    return Truth(_distinct(ids.to_numpy()), persons, index, pc.min(starts).as_py(), cut_off, release_tables)
+    persons = reread.numbers(cohort.column("subject_id")).astype(np.int64)
+    days = reread.numbers(cohort.column("cohort_start_date").cast(pa.date32(), safe=False))
+    order = np.lexsort((days, persons))
+    first = order[np.diff(persons[order], prepend=persons[order][:1] - 1) != 0]
+    index = days[first].astype("datetime64[D]")
+    ids = _distinct(reread.numbers(ids))
+    return Truth(ids, persons[first], index, pc.min(starts).as_py(), cut_off, release_tables)
 
 
 def inspect_extract(
@@ -108,16 +113,18 @@ def inspect_extract(
     for name, rows in tables.items():
         found += _columns(name, rows, protocol)
         found += _types(name, rows)
-        ids = _ids(rows)
-        found += _strangers(name, ids, members, manifest["pseudonym_collisions"])
-        theirs = canaries.rows_of(ids, rows.column("start_day") if "start_day" in rows.schema.names else None)
-        for column in rows.schema.names:  # each is read, and with it authenticated, once and whole
-            values = rows.column(column)
-            found += _outcomes(name, column, values, manifest)
-            found += _real_ids(name, column, values, known)
-            found += _periods(name, column, values, protocol)
-            found += _offsets(column, values, ids, members, known)
-            found += (Finding(*each) for each in canaries.look(name, column, values, theirs))
+        whose = reread.people(rows)
+        found += _strangers(name, whose, members, manifest["pseudonym_collisions"])
+        theirs = canaries.rows_of(whose)
+        low, high = _ids_between(known, canaries)
+        seen = {each: reread.column(rows, each, whose, theirs.rows, low, high) for each in rows.schema.names}
+        theirs = theirs.starting(seen.get("start_day"))
+        for each in seen.values():
+            found += _outcomes(name, each, manifest)
+            found += _real_ids(name, each, rows, known)
+            found += _periods(name, each, protocol)
+            found += _offsets(each, whose, members, known)
+            found += (Finding(*what) for what in canaries.look(name, each, rows.rows, theirs))
     found += _manifest_text(manifest, known)
     found += (Finding(*each) for each in canaries.look_in_text("manifest", json.dumps(manifest, ensure_ascii=False)))
     return tuple(dict.fromkeys(found))
@@ -149,39 +156,40 @@ def _types(name: str, rows: Sealed) -> Iterator[Finding]:
     for field in rows.schema:
         if pa.types.is_temporal(field.type):
             yield Finding("date", name, field.name)
-        elif not _is_number(field.type) and (name, field.name) not in _TEXT:
+        elif not is_number(field.type) and (name, field.name) not in _TEXT:
             yield Finding("text", name, field.name)
 
 
-def _outcomes(name: str, column: str, values: pa.ChunkedArray, manifest: Mapping[str, Any]) -> Iterator[Finding]:
-    if (name, column) == ("outcome", "outcome") and set(pc.unique(values).to_pylist()) - set(manifest["outcome_names"]):
+def _outcomes(name: str, seen: Column, manifest: Mapping[str, Any]) -> Iterator[Finding]:
+    if (name, seen.name) == ("outcome", "outcome") and seen.texts - set(manifest["outcome_names"]):
         yield Finding("text", name, "outcome")
 
 
-def _is_number(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
+def _ids_between(known: Truth, canaries: Canaries) -> tuple[int, int]:
+    """Return between which numbers all real ids of the release lie."""
+    low, high = known.person_ids.min(initial=canaries.low), known.person_ids.max(initial=canaries.high)
+    return int(low), int(high)
 
 
-def _real_ids(name: str, column: str, values: pa.ChunkedArray, known: Truth) -> Iterator[Finding]:
+def _real_ids(name: str, seen: Column, rows: Sealed, known: Truth) -> Iterator[Finding]:
     """No key column meets the release's real person ids more often than chance allows (53-bit numbers)."""
-    if not column.endswith("_id") or column.endswith(("concept_id", "domain_id", "vocabulary_id")):
+    if not seen.name.endswith("_id") or seen.name.endswith(("concept_id", "domain_id", "vocabulary_id")):
         return
-    if not _is_number(values.type):
+    if not is_number(seen.type):
         return  # found by its type
-    plain = pc.drop_null(values).to_numpy()
     low, high = known.person_ids[:1], known.person_ids[-1:]
-    near = _distinct(plain[(plain >= low) & (plain <= high)]) if low.size else plain[:0]
+    near = _distinct(seen.near[(seen.near >= low) & (seen.near <= high)]) if low.size else seen.near[:0]
     met = int(np.isin(near, known.person_ids).sum())
     if not met:  # so it is nearly always, and then nobody has to know how many values differ
         return
-    expected = len(pc.unique(values)) * known.person_ids.size / 2.0**53
+    expected = pc.count_distinct(rows.column(seen.name)).as_py() * known.person_ids.size / 2.0**53
     if met > expected + 5 * math.sqrt(expected):
-        yield Finding("real_id", name, column)
+        yield Finding("real_id", name, seen.name)
 
 
-def _periods(name: str, column: str, values: pa.ChunkedArray, protocol: Mapping[str, Any]) -> Iterator[Finding]:
+def _periods(name: str, seen: Column, protocol: Mapping[str, Any]) -> Iterator[Finding]:
     """Every day lies inside the approved period of its table."""
-    if not _is_day(column, values):
+    if seen.ends is None:
         return
     usual = protocol["period"]
     outcome = protocol.get("outcome_period", {"from_day": 0, "to_day": None})
@@ -191,16 +199,10 @@ def _periods(name: str, column: str, values: pa.ChunkedArray, protocol: Mapping[
     if name == "cohort":
         low = None if low is None or outcome["from_day"] is None else min(low, outcome["from_day"], 0)
         high = None if high is None or outcome["to_day"] is None else max(high, outcome["to_day"], 0)
-    ends = pc.min_max(values).as_py()
-    early = low is not None and ends["min"] is not None and ends["min"] < low
-    late = high is not None and ends["max"] is not None and ends["max"] > high
+    early = low is not None and seen.ends[0] < low
+    late = high is not None and seen.ends[1] > high
     if early or late:
-        yield Finding("outside_period", name, column)
-
-
-def _is_day(column: str, values: pa.ChunkedArray) -> bool:
-    """Answer whether a column counts days; one that is no integer is found by its type."""
-    return column.endswith("_day") and pa.types.is_integer(values.type)
+        yield Finding("outside_period", name, seen.name)
 
 
 def _members(secrets: StudySecrets, known: Truth) -> Members:
@@ -220,56 +222,35 @@ def _members(secrets: StudySecrets, known: Truth) -> Members:
     return Members(pseudonyms[order], known.index[order])
 
 
-def _strangers(name: str, ids: _Ints, members: Members, collisions: int) -> Iterator[Finding]:
+def _strangers(name: str, whose: People, members: Members, collisions: int) -> Iterator[Finding]:
     """Every person delivered is somebody of the cohort (but for resolved collisions), once, in no telling order."""
-    heads = ids[_heads(ids)]
-    delivered = _distinct(heads)
+    delivered = _distinct(whose.ids)
     if np.count_nonzero(_places(delivered, members) < 0) > collisions:
         yield Finding("not_in_cohort", name, "person_id")
-    if name in {"cohort", "person"} and delivered.size < ids.size:
+    if name in {"cohort", "person"} and whose.ids.size and delivered.size < whose.rows:
         yield Finding("duplicate_person", name, "person_id")
-    if (heads[1:] < heads[:-1]).any():
+    if (whose.ids[1:] < whose.ids[:-1]).any():
         yield Finding("order", name, "person_id")
 
 
-def _offsets(column: str, days: pa.ChunkedArray, ids: _Ints, members: Members, known: Truth) -> Iterator[Finding]:
+def _offsets(seen: Column, whose: People, members: Members, known: Truth) -> Iterator[Finding]:
     """Attack: take any person's first or last day in any table as the release's first day and cut-off."""
-    if not _is_day(column, days) or not ids.size or not members.pseudonyms.size:
+    if seen.ends is None or not members.pseudonyms.size:
         return
-    heads = _heads(ids)
-    places = _places(ids[heads], members)
+    places = _places(whose.ids, members)
     # The days that would give the person away: no later than `low`, no earlier than `high`.
     low = (np.datetime64(known.first_day) - members.index).astype(np.int64)[places]
     high = (np.datetime64(known.cut_off) - members.index).astype(np.int64)[places]
-    first = np.minimum.reduceat(pc.fill_null(days, _FAR).to_numpy(), heads)
-    last = np.maximum.reduceat(pc.fill_null(days, -_FAR).to_numpy(), heads)
-    if ((first <= low) & (places >= 0)).any():
+    if ((seen.first <= low) & (places >= 0)).any():
         yield Finding("offset", "cohort", "observation_start_day")
-    if ((last >= high) & (places >= 0)).any():
+    if ((seen.last >= high) & (places >= 0)).any():
         yield Finding("offset", "cohort", "observation_end_day")
-
-
-_FAR = 2**31 - 1
-"""Days that give nobody away, in place of none: six million years."""
-
-
-def _ids(rows: Sealed) -> _Ints:
-    """Return the persons' ids, -1 (nobody) for one that is missing or no whole number; text is found by its type."""
-    if "person_id" not in rows.schema.names or not _is_number(rows.schema.field("person_id").type):
-        return np.empty(0, dtype=np.int64)
-    ids = pc.fill_null(rows.column("person_id"), -1).to_numpy()
-    return ids if ids.dtype.kind in "iu" else np.where(ids == np.floor(ids), ids, -1).astype(np.int64)
 
 
 def _distinct(ids: _Ints) -> _Ints:
     """Return distinct ids, rising: NumPy's own way through a hash table takes ten times as long."""
     rising = np.sort(ids.astype(np.int64))
-    return rising[_heads(rising)]
-
-
-def _heads(ids: _Ints) -> _Ints:
-    """Return where each run of one person's rows begins."""
-    return np.flatnonzero(np.concatenate([np.ones(min(ids.size, 1), dtype=np.bool_), ids[1:] != ids[:-1]]))
+    return rising[np.flatnonzero(np.concatenate([np.ones(min(ids.size, 1), dtype=np.bool_), np.diff(rising) != 0]))]
 
 
 def _places(pseudonyms: _Ints, members: Members) -> _Ints:

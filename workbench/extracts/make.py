@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+import numpy as np
 import polars as pl
 
 from workbench.engines.duckdb import DuckDBEngine
-from workbench.extracts import select, transform
+from workbench.extracts import events, select, transform
+from workbench.extracts.held import Concepts
 from workbench.extracts.select import Plan
 from workbench.governance.deliverable import deliverable
 from workbench.governance.keys import StudySecrets
@@ -68,24 +70,27 @@ def make_tables(
         if columns.delivered and engine.columns(table)
     }
     sensitive = select.sensitive_concepts(engine, order.withheld)
-    raw: dict[str, pl.DataFrame] = {}
-    for done, (table, plan) in enumerate(plans.items()):
-        progress(done / len(plans), table)
-        raw[table] = select.select_rows(engine, plan, order.period)
-    links, link_collisions = transform.link_pseudonyms(raw, plans, secrets.pseudonym)
     limits = transform.bounds(persons.frame, order.period)
     tables = {
         "cohort": transform.cohort_table(persons.frame, order.period, order.outcome_period),
         "outcome": transform.outcome_table(outcomes, transform.bounds(persons.frame, order.outcome_period)),
     }
-    for table, plan in plans.items():
-        rows = raw.pop(table)
-        tables[table] = (
-            transform.person_table(rows, plan, limits)
-            if table == "person"
-            else transform.event_table(rows, plan, limits, sensitive, links)
-        )
-    tables["concept"] = select.concept_rows(engine, transform.concept_ids(tables, plans)).sort("concept_id")
+    concepts, held = Concepts(), dict[str, events.Events]()
+    for done, (table, plan) in enumerate(plans.items()):
+        progress(done / len(plans), table)
+        rows = select.select_rows(engine, plan, order.period)
+        if table == "person":
+            tables[table] = transform.person_table(pl.concat(rows), plan, limits)
+            for column in plan.concepts:
+                concepts.codes(tables[table].get_column(column))
+        else:
+            room = select.room(engine, table, index.height)
+            held[table] = events.hold(rows, room, plan, limits, sensitive, concepts)
+    links, link_collisions = events.link_pseudonyms(held, plans, secrets.pseudonym)
+    for table in list(held):
+        tables[table] = events.event_table(held.pop(table), concepts, plans[table], limits, links)
+    codes = pl.Series("concept_id", np.unique(concepts.ids[1:]))
+    tables["concept"] = select.concept_rows(engine, codes).sort("concept_id")
     return Made(
         tables=tables,
         given={table: plan.given for table, plan in plans.items()},

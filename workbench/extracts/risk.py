@@ -104,24 +104,26 @@ def _known(quasi: QuasiIdentifier, rows: pl.DataFrame, ids: npt.NDArray[np.int64
 def _numbered(tables: Tables, ids: npt.NDArray[np.int64]) -> dict[str, pl.DataFrame]:
     """Return the tables of persons with a column `person`, the person's place in `ids`."""
     return {
-        name: rows.with_columns(pl.Series("person", _places(rows["person_id"].to_numpy(), ids), pl.UInt32))
+        name: rows.with_columns(_places(rows["person_id"], ids))
         for name, rows in tables.items()
         if "person_id" in rows.columns and name != "cohort"
     }
 
 
-def _places(values: npt.NDArray[np.int64], ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _places(persons: pl.Series, ids: npt.NDArray[np.int64]) -> pl.Series:
     """Look up each run of equal ids once: rows are sorted by person."""
-    if not values.size:
-        return np.empty(0, dtype=np.int64)
-    starts = lookup.run_starts(values)
-    return np.repeat(np.searchsorted(ids, values[starts]), np.diff(np.append(starts, values.size)))
+    found = [pl.Series("person", [], pl.UInt32)]
+    for chunk in persons.get_chunks():
+        values = chunk.to_numpy()
+        starts = lookup.run_starts(values)
+        places = np.searchsorted(ids, values[starts]).astype(np.uint32)
+        found.append(pl.Series("person", np.repeat(places, np.diff(np.append(starts, values.size)))))
+    return pl.concat(found)
 
 
 def _days(persons: Tables) -> pl.DataFrame:
     """Return the distinct days of each person on which anything starts, sorted."""
-    dated = [rows for rows in persons.values() if "start_day" in rows.columns]
-    days = [rows.select("person", item=pl.col("start_day").cast(pl.Int64)).drop_nulls() for rows in dated]
+    days = [anonymity.distinct(rows, "start_day") for rows in persons.values() if "start_day" in rows.columns]
     return anonymity.merged(days).rename({"item": "day"})
 
 

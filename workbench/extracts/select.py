@@ -5,7 +5,7 @@ What comes out still has real ids and dates: `transform.py` takes them away, not
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -66,8 +66,9 @@ def load_index(engine: DuckDBEngine, index: pl.DataFrame) -> None:
     engine.load(INDEX, index.select("person_id", "index_date").to_arrow())
 
 
-def select_rows(engine: DuckDBEngine, plan: Plan, period: Mapping[str, int | None]) -> pl.DataFrame:
-    """Return the cohort's rows of a table inside the period: plain columns, `person_id` real, dates as DATE."""
+def select_rows(engine: DuckDBEngine, plan: Plan, period: Mapping[str, int | None]) -> Iterator[pl.DataFrame]:
+    """Yield the cohort's rows of a table inside the period, batch by batch, one at least: plain columns, `person_id`
+    real, dates as DATE."""
     wanted = {column for column in plan.given if deliverable()[plan.table][column] != "age"} | {"person_id"}
     wanted |= {column for column in (plan.start, plan.end, *plan.fallback.values()) if column}
     wanted |= {"year_of_birth"} if plan.table == "person" else set()
@@ -77,7 +78,20 @@ def select_rows(engine: DuckDBEngine, plan: Plan, period: Mapping[str, int | Non
     )
     for condition in _inside(plan, period):
         query = query.where(condition, copy=False)
-    return _frame(engine.fetch(query))
+    for batch in engine.batches(query, _BATCH):
+        yield pl.DataFrame(batch)
+
+
+_BATCH = 2**17
+
+
+def room(engine: DuckDBEngine, table: str, persons: int) -> int:
+    """Return about how many rows of a table so many persons have, and some more."""
+    rows, everybody = (
+        engine.tuples(exp.select(exp.Count(this=exp.Star())).from_(_table(CDM, each, "t")))[0][0]
+        for each in (table, "person")
+    )
+    return int(min(rows, 1.05 * rows * persons / max(everybody, 1))) + _BATCH
 
 
 def observation_periods(engine: DuckDBEngine) -> pl.DataFrame:

@@ -6,7 +6,7 @@ Whatever is made from an extract (features, predictions) is sealed the same way:
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -72,6 +72,14 @@ class Sealed:
         """Return one column as a `pyarrow.ChunkedArray`."""
         with self._telling():
             return self._file.read([name]).column(0)
+
+    def parts(self, name: str) -> Iterator[Any]:
+        """Yield one column piece by piece, each a `pyarrow.ChunkedArray` of at least one row."""
+        for group in range(self._file.num_row_groups):
+            with self._telling():
+                part = self._file.read_row_group(group, columns=[name], use_threads=False).column(0)
+            if len(part):
+                yield part
 
     def read(self) -> Any:
         """Return the whole `pyarrow.Table`."""
