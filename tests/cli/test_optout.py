@@ -39,6 +39,18 @@ def test_a_person_is_erased_and_the_order_listed(home: Path) -> None:
     assert (found["state"], found["erased"], found["stands_for_it"]) == ("sound", True, after)
 
 
+@pytest.mark.parametrize("scope", ["study", "warehouse"])
+def test_a_number_of_nobody_is_said_and_kept(home: Path, scope: str) -> None:
+    (home.parent / "persons.txt").write_text("1235\n777000777\n777000778\n", encoding="utf-8")
+    _, said, _ = optout(home, "add", "persons.txt", "--scope", scope)
+    assert "2 of these numbers" in said
+    assert "77700077" not in said
+    listed = json.loads(optout(home, "list", "--json")[1])
+    assert [each["persons"] for each in listed] == [3]
+    (home.parent / "known.txt").write_text("6\n", encoding="utf-8")
+    assert json.loads(optout(home, "add", "known.txt", "--scope", scope, "--json")[1])["unknown"] == 0
+
+
 HUGE = str(2**80)
 
 

@@ -52,18 +52,28 @@ def add(
     persons = _persons(file)
     if scope is Scope.STUDY:
         with opened(home, as_name) as (wb, actor):
+            unknown = objections.unknown(wb, actor, persons)
             objected = objections.add(wb, actor, persons, study)
-        give(as_json, {**asdict(objected), "scope": scope})
+        give(as_json, {**asdict(objected), "scope": scope, "unknown": unknown})
         if not as_json:
             _objected(objected)
+            _strangers(unknown)
         return
     if study is not None:
         raise InvalidInput("cli.study_scope")
     with opened(home, as_name) as (wb, actor), progress_bar(words("erasing")) as progress:
+        unknown = objections.unknown(wb, actor, persons)
         view = erasures.add(wb, actor, persons, progress)
-    give(as_json, {**asdict(view), "scope": scope})
+    give(as_json, {**asdict(view), "scope": scope, "unknown": unknown})
     if not as_json:
         _told(view)
+        _strangers(unknown)
+
+
+def _strangers(unknown: int) -> None:
+    """Say that some of the numbers are nobody's: the opposition of a patient must not be lost by a slip of the pen."""
+    if unknown:
+        tell(words("optout_unknown", count=number(unknown)))
 
 
 def _persons(file: Path) -> set[int]:

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from sqlalchemy import Connection
 
 from workbench.extracts.read import read_table
@@ -27,6 +28,7 @@ from workbench.kernel.errors import InvalidInput, Refused, UserError
 from workbench.kernel.schemas import validate
 from workbench.services.context import Workbench, acting, event
 from workbench.services.erased_releases import LARGEST, Made, made_of
+from workbench.services.releases import current_release
 from workbench.store import documents
 from workbench.store.documents import Document, State
 from workbench.store.store import Write
@@ -88,6 +90,19 @@ def add(wb: Workbench, actor: Actor, persons: Iterable[int], study: str | None =
             write.event.after = documents.put(write, OBJECTION, found, body)
             documents.set_state(write, State(OBJECTION, found, write.event.after, study, ACTIVE, None, ""))
     return show_objection(wb, actor, found)
+
+
+def unknown(wb: Workbench, actor: Actor, persons: Iterable[int]) -> int:
+    """Return how many of some ids are nobody's in the current release: a slip of the pen, or somebody who comes with a
+    later load. Whoever records an opposition has the ids; the log is told nothing of it."""
+    with acting(wb, actor, "optout.add"):
+        named = pa.array(sorted({each for each in persons if -LARGEST <= each <= LARGEST}), pa.int64())
+        try:
+            table = current_release(wb).tables["person"]
+        except UserError:  # nothing was loaded yet
+            return len(named)
+        known = pq.read_table(table, columns=["person_id"])["person_id"]
+        return len(named) - (pc.sum(pc.is_in(named, value_set=pc.unique(known))).as_py() or 0)
 
 
 def withdraw(wb: Workbench, actor: Actor, ref: str, reason: str) -> ObjectionView:
