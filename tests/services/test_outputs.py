@@ -72,6 +72,24 @@ def test_a_table_leaves_byte_by_byte_and_every_step_is_logged(
     assert [link.kind for link in thread.links][-3:] == ["extract", "output", "release_decision"]
 
 
+def test_neither_name_nor_context_holds_a_pseudonym(
+    wb: Workbench, scientist: Actor, officer: Actor, extract: str
+) -> None:
+    person = str(extracts.open_tables(wb, scientist, extract)[1]["person"].get_column("person_id")[0])
+    told = {"context": CONTEXT, "declaration": DECLARATION}
+    grouped = f"{int(person):,}".replace(",", " ")
+    for name, context in ((f"table_{person}.csv", CONTEXT), ("t.csv", f"{CONTEXT} Voir {person}."),
+                          ("t.csv", f"Cas de {grouped}, pour l’article.")):  # fmt: skip
+        with pytest.raises(InvalidInput, match="said_identifier"):
+            outputs.request_output(wb, scientist, extract, name, TABLE, **{**told, "context": context})
+    with pytest.raises(InvalidInput, match="said_identifier"):
+        outputs.check_output(wb, scientist, extract, f"{person}.csv", TABLE, DECLARATION)
+    assert outputs.list_outputs(wb, officer) == []
+    with wb.store.read() as connection:
+        assert not any(person in str(entry) for entry in audit.entries(connection))
+    assert outputs.request_output(wb, scientist, extract, "table_20261122.csv", TABLE, **told).state == "checked"
+
+
 def test_nobody_releases_what_they_filed_and_no_member_releases(
     wb: Workbench, scientist: Actor, researcher: Actor, file: Callable[..., OutputView]
 ) -> None:

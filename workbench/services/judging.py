@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
 from workbench.governance.actors import Actor
 from workbench.governance.airlock import content as contents
-from workbench.governance.airlock import figures
+from workbench.governance.airlock import figures, identifiers
 from workbench.governance.airlock import judge as rules
 from workbench.governance.airlock.compose import compose
 from workbench.governance.airlock.content import Content
@@ -28,6 +29,9 @@ from workbench.services.extracts import ExtractView
 
 _KEY = "airlock"
 """What the study's key for remembering sets of persons is derived for."""
+
+
+_LONG_NUMBER: Final = re.compile(r"\d(?:\D?\d){5,}")
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,17 @@ def composed(
     """Return the table that a declaration names, made so that it can leave; raises as `airlock.compose.compose`."""
     declared = read_declaration(declaration)
     return compose(declared, tables, derive(secret, _KEY), released, totals=totals)
+
+
+def check_said(tables: Mapping[str, pl.DataFrame], *texts: str) -> None:
+    """Check what goes with a file (its name, its context): neither may hold an identifier of the extract.
+
+    Raises `InvalidInput` (`airlock.said_identifier`) before anything is kept, so that the log does not hold it either.
+    """
+    if any(_LONG_NUMBER.search(text) for text in texts):
+        known = identifiers.identifiers(tables)
+        if any(identifiers.holds_identifier(text, known) for text in texts):
+            raise InvalidInput("airlock.said_identifier")
 
 
 def judge(

@@ -87,6 +87,7 @@ def check_output(
     with acting(wb, actor, "output.check", subject=extract_ref):
         content = judging.prepared(name, raw)
         view, tables, secret = extracts.open_tables(wb, actor, extract_ref)
+        judging.check_said(tables, name)
         judged = judging.judge(wb, actor, view, content, declaration, tables, secret)
         return content, judging.compared(judged, _released(wb, view.study))
 
@@ -123,6 +124,7 @@ def request_output(
     with acting(wb, actor, "output.request", subject=extract_ref):
         content = judging.prepared(name, raw)
         view, tables, secret = extracts.open_tables(wb, actor, extract_ref)
+        judging.check_said(tables, name, context)
         with working(wb, actor, "output.request", {"extract": view.digest, "given": digest_bytes(raw)}) as (job, _):
             with wb.store.read() as connection:
                 objected = [each.id for each in objections.active(connection, view.study)]
