@@ -104,6 +104,15 @@ def test_each_way_of_tampering_is_found_and_placed(store: Store, key: Key, name:
     assert (verdict.sound, verdict.first_bad, verdict.problem) == (False, place, problem)
 
 
+def test_of_two_heads_of_one_entry_each_counts(store: Store, key: Key, tmp_path: Path) -> None:
+    other = Store.open(f"sqlite:///{tmp_path / 'other.sqlite'}", create=True)
+    write(other, 20)
+    right, wrong = audit.sign_head(store, key), audit.sign_head(other, key)
+    for heads in ([right, wrong], [wrong, right]):
+        verdict = verifying.verify(store, heads, key.key.public_key())
+        assert (verdict.sound, verdict.problem) == (False, "rebuilt")
+
+
 def test_a_cut_log_passes_for_whole_only_without_a_head(store: Store, key: Key) -> None:
     tamper(store, "DELETE FROM audit WHERE seq > 15")
     assert verifying.verify(store, [], key.key.public_key()).sound

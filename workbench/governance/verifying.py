@@ -52,7 +52,8 @@ class Verdict:
 
 def verify(store: Store, heads: Iterable[Mapping[str, Any]], public_key: Ed25519PublicKey) -> Verdict:
     """Walk the whole chain, then hold it against signed heads saved before."""
-    wanted = {int(head["seq"]): head for head in heads}
+    saved = sorted(heads, key=lambda head: int(head["seq"]))
+    wanted = {int(head["seq"]) for head in saved}
     seen: dict[int, str] = {}
     prev, count = GENESIS, 0
     missing = _Missing()
@@ -68,7 +69,8 @@ def verify(store: Store, heads: Iterable[Mapping[str, Any]], public_key: Ed25519
                 seen[count] = prev
     if missing.entries:
         return Verdict(False, count, prev, missing.entries[0][0], "payload_missing")
-    for seq, head in sorted(wanted.items()):
+    for head in saved:
+        seq = int(head["seq"])
         problem = _head_problem(head, seen.get(seq), public_key)
         if problem:
             return Verdict(False, count, prev, min(seq, count + 1), problem)
