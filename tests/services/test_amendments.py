@@ -83,6 +83,13 @@ def test_the_thread_of_a_study_goes_through_all_its_protocols(wb: Workbench, res
     assert {valid, proposed.digest, extract.digest} <= kept
 
 
+def test_what_changes_is_told_member_by_member(wb: Workbench, researcher: Actor) -> None:
+    tables = {name: columns for name, columns in demo.PROTOCOL["tables"].items() if name != "measurement"}
+    proposed = studies.amend_study(wb, researcher, {**demo.PROTOCOL, "tables": tables}).proposed
+    assert proposed is not None
+    assert proposed.changes == {"tables.measurement": (demo.PROTOCOL["tables"]["measurement"], None)}
+
+
 def refusals() -> dict[str, tuple[dict[str, Any], str]]:
     return {
         "the same": ({}, "same_protocol"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sqlalchemy import Connection
 
@@ -29,7 +29,7 @@ VERB: Final = "study.amend"
 @dataclass(frozen=True)
 class Proposal:
     """A change of an open study's protocol that waits: the new protocol with its digest, who proposed it, and what it
-    changes, as member → (before, after), None where a member comes or goes."""
+    changes, as member → (before, after), None where a member comes or goes; a member of a member is `tables.person`."""
 
     digest: str
     protocol: dict[str, Any]
@@ -53,9 +53,15 @@ def proposal(connection: Connection, study: str, valid: Mapping[str, Any]) -> Pr
     )
 
 
-def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    names = sorted({*before, *after})
-    return {name: (before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)}
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any], above: str = "") -> dict[str, tuple[Any, Any]]:
+    found: dict[str, tuple[Any, Any]] = {}
+    for name in sorted({*before, *after}):
+        old, new = before.get(name), after.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found |= _changes(cast("dict[str, Any]", old), cast("dict[str, Any]", new), f"{above}{name}.")
+        elif old != new:
+            found[f"{above}{name}"] = (old, new)
+    return found
 
 
 def propose(wb: Workbench, actor: Actor, seen: State, document: Mapping[str, Any]) -> None:
