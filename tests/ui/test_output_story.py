@@ -78,13 +78,13 @@ def test_a_table_is_made_here_and_filed(visit: Visit) -> None:
     visit.sign_in(SCIENTIST)
     visit.go("Sorties")
     visit.page.get_by_role("link", name="+ Nouvelle sortie").click()
-    choose(visit, "Une ligne par", "a : ")
+    choose(visit, "Une ligne par", "Événements")
     visit.page.get_by_text("Part de l’ensemble (%)").click()
     visit.ready()
     choose(visit, "Nombres de", "âge")
     visit.page.get_by_role("button", name="Faire le tableau").click()
     made = visit.page.get_by_role("table", name=re.compile("Lignes montrées"))
-    for text in ("Hommes", "Femmes", "Ensemble", "1290", "1340", "100.0"):
+    for text in ("Hommes", "Femmes", "Ensemble", "oui", "1290", "1340", "100.0"):
         expect(made).to_contain_text(text)
     expect(visit.page.get_by_text("il peut être déposé tel quel")).to_be_visible()
     visit.shot("sortie_tableau")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from workbench.governance.actors import Actor
-from workbench.kernel import settings
+from workbench.kernel import clock, settings
 from workbench.kernel.errors import InvalidInput, UserError
 from workbench.kernel.progress import Progress
 from workbench.kernel.settings import Settings, load_settings
@@ -58,6 +58,11 @@ def number(value: int) -> str:
     """Return a number as the terminal's language groups it: 2,694 or 2 694 (narrow no-break space)."""
     grouped = f"{value:,}"
     return grouped.replace(",", "\u202f") if language() == "fr" else grouped
+
+
+def day(written: str) -> str:
+    """Return the day of a moment of the store or the log, in French legal time."""
+    return clock.day_of(written).isoformat()
 
 
 def state(name: str) -> str:

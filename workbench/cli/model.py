@@ -9,7 +9,20 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench.cli.common import As, Home, Json, give, language, opened, progress_bar, read_json, table, tell, words
+from workbench.cli.common import (
+    As,
+    Home,
+    Json,
+    day,
+    give,
+    language,
+    opened,
+    progress_bar,
+    read_json,
+    table,
+    tell,
+    words,
+)
 from workbench.services import learning
 from workbench.services.learning import ModelView
 
@@ -40,7 +53,7 @@ def list_features(home: Home = None, as_name: As = None, as_json: Json = False) 
         views = learning.list_features(wb, actor)
     give(as_json, [asdict(view) for view in views])
     if not as_json:
-        rows = [(v.id, v.study, v.extract, v.made_at[:10]) for v in views]
+        rows = [(v.id, v.study, v.extract, day(v.made_at)) for v in views]
         table([words(name) for name in ("id", "study_name", "extract_id", "made")], rows)
 
 

@@ -11,7 +11,21 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.common import As, Home, Json, Reason, give, number, opened, progress_bar, state, table, tell, words
+from workbench.cli.common import (
+    As,
+    Home,
+    Json,
+    Reason,
+    day,
+    give,
+    number,
+    opened,
+    progress_bar,
+    state,
+    table,
+    tell,
+    words,
+)
 from workbench.kernel.errors import InvalidInput
 from workbench.services import erasures, objections
 from workbench.services.erased_releases import Made
@@ -114,13 +128,13 @@ def withdraw(
 
 def _objected(view: ObjectionView) -> None:
     study = view.study or words("every_study")
-    facts = {"id": view.id, "state": state(view.state), "persons": number(view.persons), "day": view.made_at[:10]}
+    facts = {"id": view.id, "state": state(view.state), "persons": number(view.persons), "day": day(view.made_at)}
     tell(words("objection", study=study, **facts))
     _due("objected_before", view.concerned)
 
 
 def _told(view: OrderView) -> None:
-    tell(words("opposition", id=view.id, state=state(view.state), persons=number(view.persons), day=view.made_at[:10]))
+    tell(words("opposition", id=view.id, state=state(view.state), persons=number(view.persons), day=day(view.made_at)))
     for before, after in view.releases:
         tell(f"  {words('erased', before=before, after=after)}")
     _due("concerned", view.concerned)

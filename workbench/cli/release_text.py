@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from workbench.cli.common import language, number, table, tell, words
+from workbench.cli.common import day, language, number, table, tell, words
 from workbench.kernel.text import say
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def show(view: ReleaseView) -> None:
     if view.retired:
         tell(say("release.said_retired", language()))
     if view.erased_at:
-        tell(say("release.said_erased", language(), day=view.erased_at[:10], before=view.in_place_of))
+        tell(say("release.said_erased", language(), day=day(view.erased_at), before=view.in_place_of))
     rows = [(name, counted(count)) for name, count in view.rows.items() if count != 0]
     table((words("table"), words("rows")), rows)
     _set_aside(view)

@@ -13,6 +13,7 @@ from workbench.cli.common import (
     As,
     Home,
     Json,
+    day,
     give,
     language,
     number,
@@ -47,7 +48,7 @@ def list_(home: Home = None, as_name: As = None, as_json: Json = False) -> None:
         views = releases.list_releases(wb, actor)
     give(as_json, [asdict(view) for view in views])
     if not as_json:
-        rows = [(v.id, v.name, _persons(v), v.loaded_at[:10], _mark(v)) for v in views]
+        rows = [(v.id, v.name, _persons(v), day(v.loaded_at), _mark(v)) for v in views]
         table((words("id"), words("name"), words("persons"), words("loaded"), ""), rows)
 
 

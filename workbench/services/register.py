@@ -15,6 +15,7 @@ from workbench.governance import audit
 from workbench.governance.actors import Actor
 from workbench.governance.legal_bases import field_label, legal_basis
 from workbench.governance.sensitive import sensitive_classes
+from workbench.kernel import clock
 from workbench.kernel.digest import digest_document
 from workbench.kernel.html import Html, facts, join, page, paragraph, tag
 from workbench.kernel.text import LANGS, Lang, catalogue, say
@@ -53,7 +54,7 @@ def _days(connection: Connection) -> dict[tuple[str, str], str]:
         kind = "opened" if entry.verb == "study.open" else "ended" if entry.verb in _ENDS else None
         kind = "erased" if entry.verb == "study.purge" else kind
         if kind is not None:
-            found[kind, entry.study] = entry.time[:10]
+            found[kind, entry.study] = clock.day_of(entry.time).isoformat()
     return found
 
 

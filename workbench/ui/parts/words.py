@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 
 import streamlit as st
 
 from workbench.governance.disclosure import Shown
 from workbench.governance.sensitive import sensitive_classes
+from workbench.kernel import clock
 from workbench.kernel.text import Lang, catalogue, say
 from workbench.services import people
 from workbench.ui.parts.markup import Html, badge
@@ -36,18 +37,17 @@ _COLUMN_FAMILIES = {
 
 
 def day(iso: str | None) -> str:
-    """Return a date in words, or a dash where there is none."""
+    """Return a date, or the French legal day of a moment, in words; a dash where there is none."""
     if not iso:
         return "–"
-    when = date.fromisoformat(iso[:10])
+    when = date.fromisoformat(iso) if len(iso) == len("2026-11-22") else clock.day_of(iso)
     first = "1er" if when.day == 1 and lang() == "fr" else str(when.day)
     return f"{first} {MONTHS[lang()][when.month - 1]} {when.year}"
 
 
 def moment(iso: str) -> str:
-    """Return a moment (ISO 8601, UTC) as a day and a time."""
-    when = datetime.fromisoformat(iso)
-    return t("moment", day=day(iso), time=when.strftime("%H:%M"))
+    """Return a moment (ISO 8601, UTC) as a day and a time, in French legal time."""
+    return t("moment", day=day(iso), time=clock.read(iso).astimezone(clock.LEGAL_TIME).strftime("%H:%M"))
 
 
 def number(value: float) -> str:
