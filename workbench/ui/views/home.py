@@ -127,9 +127,12 @@ def _findings(actor: Actor, state: str) -> list[Html]:
 def _for_officer(actor: Actor, mine: list[StudyView]) -> list[Html]:
     wanted = {study.id for study in mine}
     lines = [
-        link(t("home_review_study", study=study.title), href("examen", id=study.id))
+        link(
+            t("home_review_change" if study.proposed else "home_review_study", study=study.title),
+            href("examen", id=study.id),
+        )
         for study in mine
-        if study.state == "draft"
+        if study.state == "draft" or study.proposed
     ]
     return (
         _alerts(actor)

@@ -38,6 +38,7 @@ from workbench.ui.parts.proving import carry_out
 from workbench.ui.parts.risk import draw_risk
 from workbench.ui.parts.shell import my_studies
 from workbench.ui.parts.sides import columns_asked, opinions, request_facts, steps
+from workbench.ui.parts.study_change import proposed
 from workbench.ui.parts.thread import evidence_link
 from workbench.ui.parts.words import column_name, day, moment, named, number, period, person, role_name, state_badge
 from workbench.ui.state import href, lang, parameters, t, workbench
@@ -50,11 +51,11 @@ def draw(actor: Actor) -> None:
     """Draw the page."""
     mine = my_studies(actor)
     known = {study.id for study in mine}
-    drafts = [study for study in mine if study.state == "draft"]
+    drafts = [study for study in mine if _waits(study)]
     asked = [view for view in requests.list_requests(workbench(), actor) if view.study in known]
     waiting = [view for view in asked if view.state == "checked"]
     past = [view for view in asked if view.state != "checked"]
-    others = [study for study in mine if study.state != "draft"]
+    others = [study for study in mine if not _waits(study)]
     left, right = st.columns([1, 3], gap="large")
     with left:
         chosen = chooser("review", [*_entries(drafts, waiting, past), *_studies(others)])
@@ -64,11 +65,13 @@ def draw(actor: Actor) -> None:
         _chosen(actor, chosen, mine, asked, bool(drafts or waiting))
 
 
+def _waits(study: StudyView) -> bool:
+    """Say whether a study's protocol, or a change of it, waits for a decision."""
+    return study.state == "draft" or study.proposed is not None
+
+
 def _entries(drafts: list[StudyView], waiting: list[RequestView], past: list[RequestView]) -> list[Entry]:
-    found = [
-        Entry(view.id, view.title, t("review_study_note", who=person(view.owner)), None, t("review_studies"))
-        for view in drafts
-    ]
+    found = [Entry(view.id, view.title, _note(view), None, t("review_studies")) for view in drafts]
     found += [
         Entry(view.id, view.cohort.title, f"{view.id} · {person(view.requester)}", None, t("review_waiting"))
         for view in waiting
@@ -77,6 +80,12 @@ def _entries(drafts: list[StudyView], waiting: list[RequestView], past: list[Req
         Entry(view.id, view.cohort.title, view.id, state_badge("request", view.state), t("review_past"))
         for view in past
     ]
+
+
+def _note(view: StudyView) -> str:
+    if view.proposed:
+        return t("review_change_note", who=person(view.proposed.proposed_by))
+    return t("review_study_note", who=person(view.owner))
 
 
 def _register() -> tuple[tuple[str, str], ...]:
@@ -253,8 +262,11 @@ def _study(actor: Actor, view: StudyView) -> None:
     ]
     show(facts(lines), heading(t("study_basis_fields")), facts(asked))
     show(heading(t("columns_heading")), table([t("domain"), t("columns")], rows, t("study_tables_caption")))
-    if view.state == "draft":
-        _open_study(actor, view)
+    show(proposed(view))
+    if view.proposed:
+        _open_study(actor, view, t("change_heading_accept"), view.proposed.digest, view.proposed.proposed_by)
+    elif view.state == "draft":
+        _open_study(actor, view, t("open_heading"), view.digest, view.owner)
     study_end.kept(view)
     study_end.keys(actor, view)
     study_end.close(actor, view)
@@ -269,20 +281,21 @@ def _label(field: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _open_study(actor: Actor, view: StudyView) -> None:
-    show(heading(t("open_heading")))
-    if not can_review(view.owner, actor.name):
+def _open_study(actor: Actor, view: StudyView, title: str, protocol: str, author: str) -> None:
+    """Draw the form that opens a study on a protocol's digest: its draft's, or that of a change of an open one."""
+    show(heading(title))
+    if not can_review(author, actor.name):
         panel(Refused("governance.self_approval", name=actor.display))
         return
-    show(_protocol_line(view.digest))
+    show(_protocol_line(protocol))
     with st.form(f"review_study_{view.id}", border=True):
         reason = st.text_area(t("decide_reason"), help=t("decide_reason_help"), key="review_study_reason")
         digits = st.text_input(
             t("decide_digits", count=DIGITS), max_chars=DIGITS, autocomplete="off", key="review_study_digits"
         )
-        if st.form_submit_button(t("open_send"), type="primary"):
+        if st.form_submit_button(title, type="primary"):
             _send(
-                actor, digits, view.digest, True,
+                actor, digits, protocol, True,
                 lambda digest, proof: studies.open_study(
                     workbench(), actor, view.id, protocol_digest=digest, reason=reason, proof=proof
                 ),
