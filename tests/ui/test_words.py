@@ -84,3 +84,11 @@ def test_french_signs_keep_their_word() -> None:
     assert typeset("a: b; c? x=1 ?y :z 5%") == "a: b; c? x=1 ?y :z 5%"
     assert tag("code", "a : b") == "<code>a : b</code>"
     assert tag("p", "a : <b>") == "<p>a\u00a0: &lt;b&gt;</p>"
+
+
+def test_moments_are_those_of_french_legal_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "lang", lambda: "fr")
+    monkeypatch.setattr(words, "t", lambda key, **facts: say(f"ui.{key}", "fr", **facts))
+    assert words.moment("2026-11-22T23:30:00.000000Z") == "23 novembre 2026, 00:30"
+    assert words.moment("2026-06-30T22:30:00.000000Z") == "1er juillet 2026, 00:30"
+    assert words.day("2026-07-01") == "1er juillet 2026"
