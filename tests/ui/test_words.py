@@ -92,3 +92,9 @@ def test_moments_are_those_of_french_legal_time(monkeypatch: pytest.MonkeyPatch)
     assert words.moment("2026-11-22T23:30:00.000000Z") == "23 novembre 2026, 00:30"
     assert words.moment("2026-06-30T22:30:00.000000Z") == "1er juillet 2026, 00:30"
     assert words.day("2026-07-01") == "1er juillet 2026"
+
+
+def test_a_refusal_in_the_log_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "lang", lambda: "fr")
+    assert words.log_reason("governance.not_allowed") == "…, en tant que …, n’a pas le droit de faire « … »."
+    assert (words.log_reason("Fin de l’accord."), words.log_reason(None)) == ("Fin de l’accord.", "")

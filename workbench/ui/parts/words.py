@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 
 import streamlit as st
@@ -129,6 +130,12 @@ def rule_name(code: str) -> str:
     known = sensitive_classes()
     about = known[detail].name[lang()] if detail in known else detail
     return f"{words} ({about})" if detail else str(words)
+
+
+def log_reason(reason: str | None) -> str:
+    """Return a reason of the log in words: of a refusal the log keeps the code, without the names that it was about."""
+    refused = catalogue(lang())["error"].get(reason or "")
+    return re.sub(r"\{\w+\}", "…", refused["what"]) if refused else reason or ""
 
 
 def withheld_reason(code: str) -> str:

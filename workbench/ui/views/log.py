@@ -27,7 +27,7 @@ from workbench.ui.parts.markup import (
     tag,
 )
 from workbench.ui.parts.thread import evidence_link, thread
-from workbench.ui.parts.words import TONES, named, number, person, role_name
+from workbench.ui.parts.words import TONES, log_reason, named, number, person, role_name
 from workbench.ui.state import href, lang, parameter, t, workbench
 
 ON_A_PAGE = 25
@@ -160,7 +160,7 @@ def _table(entries: list[Entry], count: int) -> Html:
             named("verb", entry.verb.replace(".", "_")),
             _subject(entry),
             badge(named("outcome", entry.outcome), TONES.get(entry.outcome, "plain")),
-            entry.reason or "",
+            log_reason(entry.reason),
         )
         for entry in entries
     ]
