@@ -40,7 +40,9 @@ def plant(folder: Path, table: str, change: Change, known: Truth) -> None:
 def inspected(folder: Path, known: Truth, manifest: dict[str, Any] | None = None) -> set[str]:
     papers = Papers()
     papers.protocol["outcome_period"] = {"from_day": 0, "to_day": None}
-    found = inspect_extract(folder, manifest or read_manifest(folder), papers.protocol, secrets(), known)
+    found = inspect_extract(
+        folder, manifest or read_manifest(folder), papers.protocol, papers.request, secrets(), known
+    )
     return {finding.code for finding in found}
 
 

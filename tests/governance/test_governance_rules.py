@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from workbench.governance import disclosure, legal_bases, lifecycle, policy, protocols
 from workbench.governance.actors import Actor, Role
-from workbench.governance.deliverable import deliverable, delivered_name, why_never
+from workbench.governance.deliverable import deliverable, delivered_name, main_concept, why_never
 from workbench.governance.sensitive import sensitive_classes
 from workbench.kernel.errors import InvalidInput, Refused, UserError
 from workbench.kernel.text import LANGS, catalogue, say
+from workbench.repository.cdm import TABLES
 
 ALICE = Actor("alice", Role.RESEARCHER, "Alice")
 BOB = Actor("bob", Role.DATA_SCIENTIST, "Bob")
@@ -205,6 +206,18 @@ def test_no_deliverable_column_is_text_or_an_identifier() -> None:
         (("sensitive_classes",), ["secrets"], "governance.unknown_class"),
         (("study",), "../escape", "kernel.document_invalid"),
         (("members",), [], "kernel.document_invalid"),
+        (("concepts",), {"death": [{"concept": 1}]}, "governance.concepts_table"),
+        (("concepts",), {"person": [{"concept": 8507}]}, "governance.concepts_table"),
+        (("concepts",), {"condition_occurrence": []}, "kernel.document_invalid"),
+        (("concepts",), {"condition_occurrence": [{"concept": 0}]}, "kernel.document_invalid"),
+        (("concepts",), {"condition_occurrence": [{"descendants": True}]}, "kernel.document_invalid"),
+        (("concepts",), {"condition_occurrence": [{"concept": 1, "domain": "Drug"}]}, "kernel.document_invalid"),
+        (("concepts",), {"condition_occurrence": [{"domain": "Drug", "excluded": True}]}, "kernel.document_invalid"),
+        (
+            ("concepts",),
+            {"condition_occurrence": [{"concept": 1, "excluded": True}]},
+            "governance.concepts_only_excluded",
+        ),
     ],
 )
 def test_a_faulty_protocol_is_refused(protocol: dict[str, Any], path: tuple[str], value: Any, code: str) -> None:
@@ -234,6 +247,31 @@ def test_a_request_beyond_its_protocol_is_refused(
     with pytest.raises(UserError) as error:
         protocols.check_request({**request_, **change}, protocol, [])
     assert code_of(error) == code
+
+
+def test_a_table_is_limited_only_with_the_column_that_proves_it(
+    protocol: dict[str, Any], request_: dict[str, Any]
+) -> None:
+    limit = {"condition_occurrence": [{"concept": 201826}]}
+    protocol["concepts"] = limit
+    protocols.check_request(request_, protocol, [])
+    protocols.check_request({**request_, "concepts": limit}, protocol, [])
+    bare = {"condition_occurrence": ["condition_start_date"]}
+    with pytest.raises(InvalidInput) as error:
+        protocols.check_protocol({**protocol, "tables": bare})
+    assert code_of(error) == "governance.concepts_column"
+    with pytest.raises(InvalidInput) as error:
+        protocols.check_request({**request_, "tables": bare}, protocol, [])
+    assert code_of(error) == "governance.concepts_column"
+    with pytest.raises(InvalidInput) as error:
+        protocols.check_request({**request_, "concepts": {"drug_era": [{"domain": "Drug"}]}}, protocol, [])
+    assert code_of(error) == "governance.concepts_table"
+
+
+def test_the_main_concept_is_the_one_of_the_data_model() -> None:
+    assert {name: main_concept(name) for name in deliverable()} == {
+        name: TABLES[name].standard_concept for name in deliverable()
+    }
 
 
 def test_cohorts_must_be_approved_and_feasibility_gives_no_rows(

@@ -22,6 +22,8 @@ from workbench.services.holding import reading
 from workbench.services.requests import RequestView
 
 TODAY = clock.today()
+LIMIT = {"condition_occurrence": [{"concept": 4283893}]}
+"""Sinusitis, and what is below it."""
 DAYS = [(TODAY + timedelta(days=ahead)).isoformat() for ahead in (90, 30)]
 
 
@@ -33,7 +35,7 @@ def day(monkeypatch: pytest.MonkeyPatch, ahead: int) -> None:
 @pytest.fixture
 def request_(wb: Workbench, researcher: Actor, officer: Actor) -> RequestView:
     """An approved request, run once, of a study that declares two refreshes."""
-    protocol = {**demo.PROTOCOL, "study": "refreshed", "refresh_on": DAYS}
+    protocol = {**demo.PROTOCOL, "study": "refreshed", "refresh_on": DAYS, "concepts": LIMIT}
     study = studies.create_study(wb, researcher, protocol)
     studies.open_study(wb, officer, study.id, protocol_digest=study.digest, reason="r")
     request = requests.file_request(wb, researcher, study.id, demo.REQUEST)
@@ -88,7 +90,7 @@ def test_on_its_day_the_same_request_runs_on_the_current_release(
         "outcomes": first.manifest["outcomes"],
     }
     assert manifest["cohort"] != first.manifest["cohort"]
-    for name in ("request", "approval", "protocol", "columns", "period", "key_commitment"):
+    for name in ("request", "approval", "protocol", "columns", "concepts", "period", "key_commitment"):
         assert manifest[name] == first.manifest[name]
     regenerated = cohorts.show_cohort(wb, researcher, manifest["cohort"])
     approved = cohorts.show_cohort(wb, researcher, first.manifest["cohort"])

@@ -26,10 +26,12 @@ from workbench.cli.common import (
 )
 from workbench.extracts.risk_words import sentences
 from workbench.governance import proofs
+from workbench.governance.actors import Actor
 from workbench.governance.legal_bases import field_label
 from workbench.governance.votes import OPINIONS
 from workbench.kernel.text import say
-from workbench.services import extracts, meds, refreshing, requests, risk
+from workbench.services import concept_limits, extracts, meds, refreshing, requests, risk
+from workbench.services.context import Workbench
 from workbench.services.extracts import ExtractView
 from workbench.services.requests import Decision, RequestView
 
@@ -66,6 +68,7 @@ def review(ref: Request, home: Home = None, as_name: As = None, as_json: Json = 
         view = requests.show_request(wb, actor, ref)
         told = risk.risk_of(wb, actor, view, language())
         proved = proofs.told(requests.proved(wb, view), language())
+        limited = _limits(wb, actor, view)
     _told(view, as_json)
     if not as_json:
         for cohort in (view.cohort, *view.outcomes):
@@ -85,7 +88,27 @@ def review(ref: Request, home: Home = None, as_name: As = None, as_json: Json = 
             for name, c in view.columns.items()
         ]
         table([words(name) for name in ("table", "requested", "approved", "delivered")], rows)
+        for line in limited:
+            tell(line)
         _risk(told)
+
+
+def _limits(wb: Workbench, actor: Actor, view: RequestView) -> list[str]:
+    """Return the lines on the concepts to which the requested tables are limited."""
+    release, every = view.protocol["release"], words("every_concept")
+    asked, allowed = (
+        concept_limits.in_words(wb, actor, release, paper.get("concepts", {}), language())
+        for paper in (view.document, view.protocol)
+    )
+    return [
+        line
+        for table in view.columns
+        if table in asked or table in allowed
+        for line in (
+            words("concepts_requested", table=table, requested=asked.get(table, every)),
+            words("concepts_approved", table=table, approved=allowed.get(table, every)),
+        )
+    ]
 
 
 def _decided(view: RequestView) -> None:

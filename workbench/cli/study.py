@@ -27,8 +27,8 @@ from workbench.cli.common import (
 from workbench.kernel.digest import digest_document
 from workbench.kernel.errors import InvalidInput
 from workbench.kernel.text import Lang
+from workbench.services import concept_limits, studies
 from workbench.services import register as registers
-from workbench.services import studies
 from workbench.services.own_data import in_a_home
 from workbench.services.studies import StudyView
 from workbench.store import files
@@ -154,8 +154,12 @@ def show(study: Name, home: Home = None, as_name: As = None, as_json: Json = Fal
     """Show a study's protocol as it is valid now."""
     with opened(home, as_name) as (wb, actor):
         view = studies.show_study(wb, actor, study)
+        release, concepts = view.protocol["release"], view.protocol.get("concepts", {})
+        limited = concept_limits.in_words(wb, actor, release, concepts, language())
     _made(view, as_json)
     if not as_json:
+        for table_name, said in limited.items():
+            tell(words("concepts_approved", table=table_name, approved=said))
         tell(json.dumps(view.protocol, ensure_ascii=False, indent=1))
 
 

@@ -18,11 +18,12 @@ from workbench.engines.duckdb import DuckDBEngine
 from workbench.extracts import package, risk
 from workbench.extracts.inspect import Finding, inspect_extract, truth
 from workbench.extracts.make import Order, make_tables
+from workbench.governance.concept_limits import Limit, limits
 from workbench.governance.keys import StudySecrets, commitment
 from workbench.governance.policy import check_other_person
 from workbench.governance.protocols import FOLLOW_UP, Columns, delivered_columns, intersect
 from workbench.governance.sensitive import withheld_classes
-from workbench.kernel.digest import digest_document
+from workbench.kernel.digest import digest_bytes, digest_document
 from workbench.kernel.errors import Refused
 from workbench.kernel.progress import Progress, part, silent
 from workbench.kernel.schemas import validate
@@ -62,7 +63,10 @@ def build_extract(
     periods = {name: _period(name, request, protocol) for name in ("period", "outcome_period")}
     rows = {name: pl.DataFrame(table) for name, (_, table) in outcomes.items()}
     classes = protocol["sensitive_classes"]
-    order = Order(columns, periods["period"], periods["outcome_period"], withheld_classes(classes), cut_off, classes)
+    limited = limits(request, protocol)
+    order = Order(
+        columns, periods["period"], periods["outcome_period"], withheld_classes(classes), cut_off, classes, limited
+    )
     with DuckDBEngine.over_parquet(release_tables) as engine:
         made = make_tables(engine, order, pl.DataFrame(cohort), rows, secrets, progress=part(progress, 0.0, 0.7))
     progress(0.7, "write")
@@ -76,6 +80,7 @@ def build_extract(
         "outcome_names": sorted(outcomes),
         "key_commitment": commitment(secrets.pseudonym),
         "columns": {name: _proof(entry) for name, entry in columns.items()},
+        **_concepts(limited, made.limited),
         **periods,
         "transforms": made.transforms,
         "pseudonym_collisions": made.collisions,
@@ -85,7 +90,7 @@ def build_extract(
     }
     validate(manifest, "extract")
     progress(0.85, "inspect")
-    _refuse(inspect_extract(into, manifest, protocol, secrets, truth(release_tables, cohort, cut_off)))
+    _refuse(inspect_extract(into, manifest, protocol, request, secrets, truth(release_tables, cohort, cut_off)))
     package.write_manifest(manifest, into)
     progress(1.0, "done")
     return manifest
@@ -151,3 +156,18 @@ def _proof(columns: Columns) -> dict[str, Any]:
         "delivered": list(columns.delivered),
         "withheld": dict(columns.withheld),
     }
+
+
+def _concepts(limited: Mapping[str, Limit], resolved: Mapping[str, pl.Series]) -> dict[str, Any]:
+    """Return the member `concepts`, only where a table is limited: whoever has the vocabulary can make its digest anew,
+    of the ids, rising, in decimal digits, each followed by a line feed."""
+    said = {
+        table: {
+            "requested": limited[table].requested,
+            "approved": limited[table].approved,
+            "resolved": ids.len(),
+            "digest": digest_bytes("".join(f"{each}\n" for each in ids).encode()),
+        }
+        for table, ids in resolved.items()
+    }
+    return {"concepts": said} if said else {}

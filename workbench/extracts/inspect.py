@@ -2,8 +2,9 @@
 the first pass. It knows the release and recomputes pseudonyms itself; any finding blocks delivery.
 
 It looks for: files that are not sealed; columns beyond the protocol; dates; text other than names of concepts and
-outcomes; real person ids; persons of whom a pseudonym is not theirs; days outside the approved period; and it attacks
-the offsets: whoever knows the first day and the cut-off of the release must not recover one index date.
+outcomes; real person ids; persons of whom a pseudonym is not theirs; days outside the approved period; concepts beyond
+those approved and requested; and it attacks the offsets: whoever knows the first day and the cut-off of the release
+must not recover one index date.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import pyarrow.parquet as pq
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
-from workbench.extracts import reread
+from workbench.extracts import inspect_concepts, reread
 from workbench.extracts.canaries import Canaries
 from workbench.extracts.reread import Column, People, is_number
 from workbench.governance.deliverable import deliverable
@@ -91,8 +92,9 @@ def truth(release_tables: Mapping[str, Path], cohort: pa.Table, cut_off: date) -
 
 
 def inspect_extract(
-    folder: Path, manifest: Mapping[str, Any], protocol: Mapping[str, Any], secrets: StudySecrets, known: Truth
-) -> tuple[Finding, ...]:
+    folder: Path, manifest: Mapping[str, Any], protocol: Mapping[str, Any], request: Mapping[str, Any],
+    secrets: StudySecrets, known: Truth,
+) -> tuple[Finding, ...]:  # fmt: skip
     """Return everything that should not be in the package, in a stable order; empty means that it can be delivered."""
     tables: dict[str, Sealed] = {}
     found: list[Finding] = []
@@ -125,6 +127,7 @@ def inspect_extract(
             found += _periods(name, each, protocol)
             found += _offsets(each, whose, members, known)
             found += (Finding(*what) for what in canaries.look(name, each, rows.rows, theirs))
+    found += (Finding(*what) for what in inspect_concepts.look(tables, manifest, (request, protocol), known.tables))
     found += _manifest_text(manifest, known)
     found += (Finding(*each) for each in canaries.look_in_text("manifest", json.dumps(manifest, ensure_ascii=False)))
     return tuple(dict.fromkeys(found))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
@@ -13,10 +13,12 @@ from workbench.engines.duckdb import DuckDBEngine
 from workbench.extracts import events, select, transform
 from workbench.extracts.held import Concepts
 from workbench.extracts.select import Plan
-from workbench.governance.deliverable import deliverable
+from workbench.governance.concept_limits import Limit
+from workbench.governance.deliverable import deliverable, main_concept
 from workbench.governance.keys import StudySecrets
 from workbench.governance.protocols import Columns
 from workbench.governance.sensitive import SensitiveClass, sensitive_classes
+from workbench.kernel.errors import Unavailable
 from workbench.kernel.progress import Progress
 
 Period = Mapping[str, int | None]
@@ -25,7 +27,7 @@ Period = Mapping[str, int | None]
 @dataclass(frozen=True)
 class Order:
     """What is to be made: the columns of each table, both periods, the sensitive classes to leave out, the last day,
-    and the codes of the sensitive classes that the protocol names.
+    the codes of the sensitive classes that the protocol names, and the concepts to which tables are limited.
     """
 
     columns: Mapping[str, Columns]
@@ -34,12 +36,14 @@ class Order:
     withheld: tuple[SensitiveClass, ...]
     cut_off: date
     named: Sequence[str] = ()
+    limits: Mapping[str, Limit] = field(default_factory=dict[str, Limit])
 
 
 @dataclass(frozen=True)
 class Made:
     """The delivered tables and what the manifest says of them; `given` are the CDM columns behind each table,
-    `classes` the concepts of each sensitive class that the protocol names.
+    `classes` the concepts of each sensitive class that the protocol names, `limited` those that each limited table was
+    limited to.
     """
 
     tables: dict[str, pl.DataFrame]
@@ -48,6 +52,7 @@ class Made:
     collisions: int
     left_out: int
     classes: dict[str, pl.Series]
+    limited: dict[str, pl.Series]
 
 
 def make_tables(
@@ -70,6 +75,7 @@ def make_tables(
         if columns.delivered and engine.columns(table)
     }
     sensitive = select.sensitive_concepts(engine, order.withheld)
+    limited = _limited(engine, order.limits, plans)
     limits = transform.bounds(persons.frame, order.period)
     tables = {
         "cohort": transform.cohort_table(persons.frame, order.period, order.outcome_period),
@@ -78,7 +84,8 @@ def make_tables(
     concepts, held = Concepts(), dict[str, events.Events]()
     for done, (table, plan) in enumerate(plans.items()):
         progress(done / len(plans), table)
-        rows = select.select_rows(engine, plan, order.period)
+        main = main_concept(table) if table in limited else None
+        rows = select.select_rows(engine, plan, order.period, main)
         if table == "person":
             tables[table] = transform.person_table(pl.concat(rows), plan, limits)
             for column in plan.concepts:
@@ -94,14 +101,34 @@ def make_tables(
     return Made(
         tables=tables,
         given={table: plan.given for table, plan in plans.items()},
-        transforms=_rules(plans, order.withheld),
+        transforms=_rules(plans, order.withheld, limited),
         collisions=persons.collisions + link_collisions,
         left_out=persons.left_out,
         classes={code: select.sensitive_concepts(engine, [sensitive_classes()[code]]) for code in order.named},
+        limited=limited,
     )
 
 
-def _rules(plans: Mapping[str, Plan], withheld: Sequence[SensitiveClass]) -> list[dict[str, str]]:
+def _limited(engine: DuckDBEngine, limits: Mapping[str, Limit], plans: Mapping[str, Plan]) -> dict[str, pl.Series]:
+    """Resolve the concepts of each limited table, requested and approved, rising, and load them for the selection.
+
+    Raises `Unavailable` (`extract.release_incomplete`) where the release lacks the column that the limit is on.
+    """
+    found: dict[str, pl.Series] = {}
+    for table, limit in limits.items():
+        if table not in plans:
+            continue
+        if main_concept(table) not in plans[table].given:
+            raise Unavailable("extract.release_incomplete", table=table)
+        sets = [select.concepts_of(engine, items) for items in (limit.requested, limit.approved) if items is not None]
+        found[table] = sets[0].filter(sets[0].is_in(sets[-1].implode()))
+    select.load_concepts(engine, found)
+    return found
+
+
+def _rules(
+    plans: Mapping[str, Plan], withheld: Sequence[SensitiveClass], limited: Collection[str]
+) -> list[dict[str, str]]:
     """Return what was done to which column, for the manifest (words: `extract.rule_CODE`; a class follows a colon)."""
     rules = [
         {"table": "*", "column": "person_id", "rule": "pseudonym_53_bits"},
@@ -111,6 +138,8 @@ def _rules(plans: Mapping[str, Plan], withheld: Sequence[SensitiveClass]) -> lis
         *({"table": "*", "column": "*", "rule": f"sensitive_class_left_out:{entry.code}"} for entry in withheld),
     ]
     for table, plan in plans.items():
+        if table in limited:
+            rules.append({"table": table, "column": main_concept(table) or "", "rule": "only_approved_concepts"})
         if table in select.INTERVALS:
             rules.append({"table": table, "column": "start_day", "rule": "cut_to_period"})
         for column in plan.given:

@@ -14,13 +14,15 @@ import pyarrow as pa
 from sqlglot import exp
 
 from workbench.engines.duckdb import DuckDBEngine
-from workbench.engines.sql import CDM, add_days, col, name, text
+from workbench.engines.sql import CDM, add_days, coalesce, col, name, number, text
+from workbench.governance.concept_limits import Items
 from workbench.governance.deliverable import deliverable
 from workbench.governance.sensitive import SensitiveClass
 from workbench.kernel.errors import Unavailable
 
 INDEX = "extract_index"
 CODES = "extract_concepts"
+LIMIT = "extract_limit"
 INTERVALS = frozenset({"condition_era", "drug_era", "visit_occurrence"})
 """Tables whose rows count where they overlap the period (and are cut to it), not only where they start inside."""
 
@@ -66,9 +68,11 @@ def load_index(engine: DuckDBEngine, index: pl.DataFrame) -> None:
     engine.load(INDEX, index.select("person_id", "index_date").to_arrow())
 
 
-def select_rows(engine: DuckDBEngine, plan: Plan, period: Mapping[str, int | None]) -> Iterator[pl.DataFrame]:
+def select_rows(
+    engine: DuckDBEngine, plan: Plan, period: Mapping[str, int | None], main: str | None = None
+) -> Iterator[pl.DataFrame]:
     """Yield the cohort's rows of a table inside the period, batch by batch, one at least: plain columns, `person_id`
-    real, dates as DATE."""
+    real, dates as DATE. `main` is the main concept of a table that `load_concepts` limits: other rows stay in."""
     wanted = {column for column in plan.given if deliverable()[plan.table][column] != "age"} | {"person_id"}
     wanted |= {column for column in (plan.start, plan.end, *plan.fallback.values()) if column}
     wanted |= {"year_of_birth"} if plan.table == "person" else set()
@@ -78,6 +82,8 @@ def select_rows(engine: DuckDBEngine, plan: Plan, period: Mapping[str, int | Non
     )
     for condition in _inside(plan, period):
         query = query.where(condition, copy=False)
+    if main is not None:
+        query = query.where(_approved(plan, main), copy=False)
     for batch in engine.batches(query, _BATCH):
         yield pl.DataFrame(batch)
 
@@ -150,12 +156,59 @@ def sensitive_concepts(engine: DuckDBEngine, classes: Sequence[SensitiveClass]) 
     everything = pl.concat([roots, found]).unique()
     if not engine.columns("concept_ancestor") or everything.is_empty():
         return everything.sort()
-    engine.load(CODES, pl.DataFrame({"concept_id": everything}).to_arrow())
+    return pl.concat([everything, descendants(engine, everything)]).unique().sort()
+
+
+def descendants(engine: DuckDBEngine, ids: pl.Series) -> pl.Series:
+    """Return the ids of all concepts below some, as the release's `concept_ancestor` has them."""
+    engine.load(CODES, pl.DataFrame({"concept_id": ids}).to_arrow())
     same = exp.EQ(this=col("t", "ancestor_concept_id"), expression=col("i", "concept_id"))
     query = exp.select(exp.alias_(col("t", "descendant_concept_id"), "concept_id"))
     query = query.from_(_table(CDM, "concept_ancestor", "t")).join(_table(None, CODES, "i"), on=same)
-    below = _frame(engine.fetch(query)).get_column("concept_id").cast(pl.Int64)
-    return pl.concat([everything, below]).unique().sort()
+    return _frame(engine.fetch(query)).get_column("concept_id").cast(pl.Int64)
+
+
+def concepts_of(engine: DuckDBEngine, items: Items) -> pl.Series:
+    """Return the ids that some items of a concept set stand for, rising: those taken in without those taken out.
+
+    Raises `Unavailable` (`extract.release_incomplete`) where the release lacks the table that an item needs.
+    """
+    taken = [[item for item in items if item.get("excluded", False) is out] for out in (False, True)]
+    kept, out = (_members(engine, each) for each in taken)
+    return kept.filter(~kept.is_in(out.implode())).sort()
+
+
+def _members(engine: DuckDBEngine, items: Items) -> pl.Series:
+    named = pl.Series("concept_id", [item["concept"] for item in items if "concept" in item], pl.Int64)
+    roots = [item["concept"] for item in items if "concept" in item and item.get("descendants", True)]
+    domains = [item["domain"] for item in items if "domain" in item]
+    found = [named]
+    for table, wanted in (("concept_ancestor", roots), ("concept", domains)):
+        if wanted and not engine.columns(table):
+            raise Unavailable("extract.release_incomplete", table=table)
+    if roots:
+        found.append(descendants(engine, pl.Series(roots, dtype=pl.Int64)))
+    if domains:
+        inside = exp.or_(*(exp.EQ(this=col("t", "domain_id"), expression=text(each)) for each in domains))
+        query = exp.select(col("t", "concept_id")).from_(_table(CDM, "concept", "t")).where(inside)
+        found.append(_frame(engine.fetch(query)).get_column("concept_id").cast(pl.Int64))
+    return pl.concat(found).unique()
+
+
+def load_concepts(engine: DuckDBEngine, limited: Mapping[str, pl.Series]) -> None:
+    """Make the work tables of the concepts to which tables are limited."""
+    for table, ids in limited.items():
+        engine.load(f"{LIMIT}_{table}", pl.DataFrame({"concept_id": ids.cast(pl.Int64)}).to_arrow())
+
+
+def _approved(plan: Plan, main: str) -> exp.Condition:
+    """Return that a row's main concept, or its source concept where that is 0 or missing, is in the work table."""
+    concept: exp.Condition = col("t", main)
+    if source := plan.fallback.get(main):
+        none = exp.EQ(this=coalesce(concept.copy(), number(0)), expression=number(0))
+        concept = exp.Case(ifs=[exp.If(this=none, true=coalesce(col("t", source), concept.copy()))], default=concept)
+    limit = exp.select(col("l", "concept_id")).from_(_table(None, f"{LIMIT}_{plan.table}", "l"))
+    return exp.In(this=concept, query=exp.Subquery(this=limit))
 
 
 def _by_code(engine: DuckDBEngine, codes: Sequence[tuple[str, str, bool]]) -> pl.Series:

@@ -43,3 +43,13 @@ def delivered_name(table: str, column: str) -> str:
     """Return the name under which a column is delivered: dates become `start_day` and `end_day` in every table."""
     kind = deliverable()[table][column]
     return f"{kind}_day" if kind in {"start", "end"} else column
+
+
+def main_concept(table: str) -> str | None:
+    """Return the column that says, as a standard concept, what a row of a table is; None where it has no such column.
+
+    It is named after its table in the CDM: `drug_concept_id` in `drug_exposure` and in `drug_era`.
+    """
+    stem = table.removesuffix("_occurrence").removesuffix("_exposure").removesuffix("_era")
+    column = f"{stem}_concept_id"
+    return column if column in deliverable().get(table, {}) else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from workbench.governance.concept_limits import check_concepts, limits
 from workbench.governance.deliverable import deliverable, why_never
 from workbench.governance.legal_bases import legal_basis, missing_fields
 from workbench.governance.sensitive import withheld_classes
@@ -32,7 +33,8 @@ def check_protocol(document: Mapping[str, Any]) -> None:
 
     Raises `InvalidInput`: `kernel.document_invalid`, `governance.unknown_legal_basis`,
     `governance.legal_fields_missing`, `governance.unknown_class`, `governance.never_delivered`,
-    `governance.period_reversed`, `governance.not_a_day`, `governance.refresh_after_end`.
+    `governance.period_reversed`, `governance.not_a_day`, `governance.refresh_after_end`, and what
+    `concept_limits.check_concepts` raises.
     """
     validate(document, "protocol")
     check_day(document.get("ends_on"))
@@ -43,6 +45,7 @@ def check_protocol(document: Mapping[str, Any]) -> None:
         raise InvalidInput("governance.legal_fields_missing", basis=basis["code"], fields=", ".join(missing))
     withheld_classes(document["sensitive_classes"])
     _check_columns(document["tables"])
+    check_concepts(document)
     _check_order(document["period"])
     _check_order(document.get("outcome_period", FOLLOW_UP))
 
@@ -67,8 +70,9 @@ def check_request(request: Mapping[str, Any], protocol: Mapping[str, Any], cohor
     """Check a request against its protocol: nothing beyond what the protocol approves.
 
     `cohort_names` are the names of the target and outcome cohort versions that the request's digests stand for.
-    Raises `InvalidInput` (form, columns) and `Refused`: `governance.aggregates_only`, `governance.cohort_not_approved`,
-    `governance.beyond_protocol`, `governance.period_beyond_protocol`, `governance.why_not_aggregate`.
+    Raises `InvalidInput` (form, columns, concepts) and `Refused`: `governance.aggregates_only`,
+    `governance.cohort_not_approved`, `governance.beyond_protocol`, `governance.period_beyond_protocol`,
+    `governance.why_not_aggregate`.
     """
     validate(request, "request")
     if request["study"] != protocol["study"]:
@@ -82,6 +86,8 @@ def check_request(request: Mapping[str, Any], protocol: Mapping[str, Any], cohor
     if unknown:
         raise Refused("governance.cohort_not_approved", cohorts=", ".join(unknown))
     _check_columns(request["tables"])
+    check_concepts(request)
+    limits(request, protocol)
     beyond = [
         f"{table}.{column}"
         for table, columns in delivered_columns(request["tables"], protocol["tables"]).items()

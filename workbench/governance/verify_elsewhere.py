@@ -252,6 +252,10 @@ def _check_extract(extract: dict[str, Any], by_digest: dict[str, dict[str, Any]]
         both = set(request["tables"].get(table, ())) & set(protocol["tables"].get(table, ()))
         if not set(columns["delivered"]) <= both | {"person_id"}:
             raise Unsound("pack", what=f"{extract['id']} {table}", problem="beyond")
+        limits = [paper.get("concepts", {}).get(table) for paper in (request, protocol)]
+        said = extract["body"].get("concepts", {}).get(table, {})
+        if columns["delivered"] and limits != [said.get("requested"), said.get("approved")]:
+            raise Unsound("pack", what=f"{extract['id']} {table}", problem="beyond")
 
 
 def read_pack(path: str) -> dict[str, bytes]:

@@ -15,7 +15,7 @@ from workbench.governance.votes import read_votes
 from workbench.kernel.digest import digest_document, short
 from workbench.kernel.errors import InvalidInput, Refused
 from workbench.kernel.schemas import validate
-from workbench.services import people, studies
+from workbench.services import concept_limits, people, studies
 from workbench.services.cohorts import CohortRef, reference
 from workbench.services.context import Workbench, acting, event
 from workbench.services.expiry import expire, today
@@ -56,7 +56,7 @@ def file_request(wb: Workbench, actor: Actor, study: str, asked: Mapping[str, An
     """File a request for an extract of a study and run the automatic checks at once.
 
     `asked` names `cohort` and `outcomes` (ids, digests or names), `tables`, `period`, `why_not_aggregate`, and may
-    name `outcome_period`. Raises `Refused` or `InvalidInput` where a check fails; then nothing is kept.
+    name `concepts` and `outcome_period`. Raises `Refused` or `InvalidInput` where a check fails; then nothing is kept.
     """
     with acting(wb, actor, "request.create", study=study):
         _check_kinds(asked)
@@ -66,6 +66,7 @@ def file_request(wb: Workbench, actor: Actor, study: str, asked: Mapping[str, An
         document = _document(wb, actor, view, asked)
         versions = [_version(wb, document["cohort"], view), *(_version(wb, o, view) for o in document["outcomes"])]
         protocols.check_request(document, view.protocol, [version.body["name"] for version in versions])
+        concept_limits.check_known(wb, view.protocol["release"], document)
         request_id = f"req-{short(digest_document(document))}"
         with wb.store.read() as connection:
             known = documents.state(connection, "request", request_id)
@@ -84,7 +85,7 @@ def _check_kinds(asked: Mapping[str, Any]) -> None:
 
 
 def _document(wb: Workbench, actor: Actor, study: StudyView, asked: Mapping[str, Any]) -> dict[str, Any]:
-    allowed = {"cohort", "outcomes", "tables", "period", "outcome_period", "why_not_aggregate"}
+    allowed = {"cohort", "outcomes", "tables", "concepts", "period", "outcome_period", "why_not_aggregate"}
     unknown = sorted(set(asked) - allowed)
     if unknown or "cohort" not in asked:
         raise InvalidInput(

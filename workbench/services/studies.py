@@ -15,7 +15,7 @@ from workbench.governance.proofs import Proof
 from workbench.kernel.digest import digest_document
 from workbench.kernel.errors import InvalidInput, Refused
 from workbench.repository import releases
-from workbench.services import amendments, ending, people
+from workbench.services import amendments, concept_limits, ending, people
 from workbench.services.amendments import AMENDMENT, Proposal
 from workbench.services.context import Workbench, acting, event
 from workbench.services.expiry import expire
@@ -82,6 +82,7 @@ def _whole(wb: Workbench, actor: Actor, protocol: Mapping[str, Any]) -> dict[str
     document = refresh_days.written_out(document)
     protocols.check_protocol(document)
     _check_release(wb, document["release"])
+    concept_limits.check_known(wb, document["release"], document)
     if not policy.is_member(actor, document):
         raise Refused("services.not_a_member", user=actor.name)
     return document

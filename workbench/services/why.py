@@ -62,8 +62,9 @@ def why_in_extract(wb: Workbench, actor: Actor, ref: str, pseudonym: int) -> Exp
     """Return why a person of an extract is in its cohort, in days from the index, as far as the extract shows it.
 
     Nothing is told that its reader could not look up in the extract: criteria on columns that were not delivered, on
-    sensitive classes and on dates are left out, and so are days without a delivered row. Raises `Refused` where the
-    extract is closed or not the actor's, `services.why_no_person` where it has no such pseudonym.
+    sensitive classes, on dates and on tables limited to some concepts are left out, and so are days without a delivered
+    row. Raises `Refused` where the extract is closed or not the actor's, `services.why_no_person` where it has no such
+    pseudonym.
     """
     with acting(wb, actor, "cohort.why", subject=ref):
         view, tables, _ = extracts.open_tables(wb, actor, ref)
@@ -115,7 +116,14 @@ def _papers(wb: Workbench, view: ExtractView) -> Asked:
 
 
 def _columns(manifest: dict[str, Any]) -> frozenset[tuple[str, str]]:
-    return frozenset((table, column) for table, proof in manifest["columns"].items() for column in proof["delivered"])
+    """Of a table limited to some concepts none is in view: what a criterion finds there may be a row that stayed in."""
+    limited = manifest.get("concepts", {})
+    return frozenset(
+        (table, column)
+        for table, proof in manifest["columns"].items()
+        for column in proof["delivered"]
+        if table not in limited
+    )
 
 
 def _days(tables: dict[str, pl.DataFrame], pseudonym: int) -> dict[str, frozenset[int]]:

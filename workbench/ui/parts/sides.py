@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from workbench.governance.actors import Actor
 from workbench.governance.legal_bases import field_label
 from workbench.governance.protocols import Columns
 from workbench.governance.votes import OPINIONS
 from workbench.kernel.text import say
+from workbench.services import concept_limits
 from workbench.services.cohorts import CohortRef
+from workbench.services.concept_limits import Limits
 from workbench.services.requests import RequestView
 from workbench.ui.parts.markup import Html, badge, facts, heading, join, paragraph, table, tag, whole_ids
-from workbench.ui.parts.words import column_name, day, moment, named, period, person, shown, withheld_reason
-from workbench.ui.state import lang, pick, t
+from workbench.ui.parts.words import column_name, day, moment, named, number, period, person, shown, withheld_reason
+from workbench.ui.state import lang, pick, t, workbench
 
 STEPS = ("filed", "checked", "approved", "run", "expired")
 """The way of a request that goes well, as `lifecycle` has it."""
@@ -93,6 +96,47 @@ def columns_asked(columns: Mapping[str, Columns]) -> Html:
 def columns_delivered(columns: Mapping[str, Mapping[str, Sequence[str]]]) -> Html:
     """Return the same of an extract's manifest."""
     return _sides({name: (c["requested"], c["approved"], c["delivered"], {}) for name, c in columns.items()})
+
+
+def limits_asked(actor: Actor, view: RequestView) -> Html:
+    """Return the concepts to which requested tables are limited, in words; nothing where none is."""
+    asked, allowed = view.document.get("concepts", {}), view.protocol.get("concepts", {})
+    allowed = {table: items for table, items in allowed.items() if table in view.columns}
+    return _limits(actor, view.protocol["release"], asked, allowed, {})
+
+
+def limits_approved(actor: Actor, protocol: Mapping[str, Any]) -> Html:
+    """Return the same of a protocol, of which nothing was requested yet."""
+    said = concept_limits.in_words(workbench(), actor, protocol["release"], protocol.get("concepts", {}), lang())
+    rows = [(named("table", name), text) for name, text in said.items()]
+    if not rows:
+        return Html("")
+    return table([t("domain"), t("limits_approved")], rows, t("limits_caption"))
+
+
+def limits_delivered(actor: Actor, manifest: Mapping[str, Any]) -> Html:
+    """Return the same of an extract's manifest, with the number of concepts that are in both."""
+    proofs = manifest.get("concepts", {})
+    asked, allowed = (
+        {table: each[side] for table, each in proofs.items() if each[side] is not None}
+        for side in ("requested", "approved")
+    )
+    return _limits(
+        actor, manifest["release"], asked, allowed, {name: each["resolved"] for name, each in proofs.items()}
+    )
+
+
+def _limits(actor: Actor, release: str, asked: Limits, allowed: Limits, resolved: Mapping[str, int]) -> Html:
+    both = [concept_limits.in_words(workbench(), actor, release, each, lang()) for each in (asked, allowed)]
+    rows: list[tuple[object, ...]] = [
+        (named("table", name), *(side.get(name, t("limits_every")) for side in both),
+         *([number(resolved[name])] if resolved else []))
+        for name in sorted({*asked, *allowed})
+    ]  # fmt: skip
+    if not rows:
+        return Html("")
+    heads = [t("domain"), t("limits_requested"), t("limits_approved"), *([t("limits_both")] if resolved else [])]
+    return join([heading(t("limits_heading")), table(heads, rows, t("limits_caption"))])
 
 
 def _sides(columns: Mapping[str, tuple[Sequence[str], Sequence[str], Sequence[str], Mapping[str, Any]]]) -> Html:

@@ -37,7 +37,7 @@ from workbench.ui.parts.markup import (
 from workbench.ui.parts.proving import carry_out
 from workbench.ui.parts.risk import draw_risk
 from workbench.ui.parts.shell import my_studies
-from workbench.ui.parts.sides import columns_asked, opinions, request_facts, steps
+from workbench.ui.parts.sides import columns_asked, limits_approved, limits_asked, opinions, request_facts, steps
 from workbench.ui.parts.study_change import proposed
 from workbench.ui.parts.thread import evidence_link
 from workbench.ui.parts.words import column_name, day, moment, named, number, period, person, role_name, state_badge
@@ -118,7 +118,7 @@ def _chosen(actor: Actor, chosen: str | None, mine: list[StudyView], asked: list
 def _request(actor: Actor, view: RequestView) -> None:
     st.subheader(t("request_heading", request=view.id), anchor=False)
     show(steps(view.state), request_facts(view))
-    show(heading(t("columns_heading")), columns_asked(view.columns))
+    show(heading(t("columns_heading")), columns_asked(view.columns), limits_asked(actor, view))
     show(heading(t("risk_heading")))
     extract = risk.made_from(workbench(), actor, view)
     if extract:
@@ -262,8 +262,11 @@ def _study(actor: Actor, view: StudyView) -> None:
     ]
     show(facts(lines), heading(t("study_basis_fields")), facts(asked))
     show(heading(t("columns_heading")), table([t("domain"), t("columns")], rows, t("study_tables_caption")))
+    show(limits_approved(actor, protocol))
     show(proposed(view))
     if view.proposed:
+        if view.proposed.protocol.get("concepts") != protocol.get("concepts"):
+            show(limits_approved(actor, view.proposed.protocol))
         _open_study(actor, view, t("change_heading_accept"), view.proposed.digest, view.proposed.proposed_by)
     elif view.state == "draft":
         _open_study(actor, view, t("open_heading"), view.digest, view.owner)

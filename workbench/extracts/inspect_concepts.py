@@ -1,0 +1,85 @@
+"""The second pass on concepts: what a table is limited to is resolved anew, from the release's own vocabulary files.
+
+Shares no code with the selection: a row whose main concept is outside, and a proof in the manifest that is of another
+set, are both found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet as pq
+
+from workbench.extracts.reread import is_number, numbers
+from workbench.governance.sealed import Sealed
+
+pc: Any = pyarrow.compute  # its functions are made at import
+_Ints = npt.NDArray[np.int64]
+_Items = Sequence[Mapping[str, Any]]
+
+
+def look(
+    tables: Mapping[str, Sealed], manifest: Mapping[str, Any], papers: Sequence[Mapping[str, Any]],
+    release: Mapping[str, Path],
+) -> Iterator[tuple[str, str, str]]:  # fmt: skip
+    """Yield code, table and column of each finding; `papers` are the request and the protocol, both of which hold."""
+    for name, rows in tables.items():
+        sets = [paper["concepts"][name] for paper in papers if name in paper.get("concepts", {})]
+        if not sets:
+            continue
+        allowed = [_resolved(items, release) for items in sets]
+        inside = np.intersect1d(allowed[0], allowed[-1])
+        column = re.sub("_(occurrence|exposure|era)$", "", name) + "_concept_id"
+        if not _all_inside(rows, column, inside):
+            yield "outside_concepts", name, column
+        proof = manifest.get("concepts", {}).get(name, {})
+        if (proof.get("resolved"), proof.get("digest")) != (inside.size, _digest(inside)):
+            yield "other_concepts", name, column
+
+
+def _all_inside(rows: Sealed, column: str, inside: _Ints) -> bool:
+    """Answer whether every row says what it is, with a concept of the set."""
+    if column not in rows.schema.names or not is_number(rows.schema.field(column).type):
+        return False
+    seen = [numbers(pa.chunked_array([pc.unique(part)]), -1) for part in rows.parts(column)]
+    return not seen or bool(np.isin(np.unique(np.concatenate(seen)), inside).all())
+
+
+def _digest(ids: _Ints) -> str:
+    return hashlib.sha256(b"".join(b"%d\n" % each for each in ids.tolist())).hexdigest()
+
+
+def _resolved(items: _Items, release: Mapping[str, Path]) -> _Ints:
+    """Return the concepts of a set, rising and distinct."""
+    found: dict[bool, list[_Ints]] = {False: [], True: []}
+    for out in found:
+        mine = [item for item in items if bool(item.get("excluded")) is out]
+        own = [item["concept"] for item in mine if "concept" in item]
+        roots = [item["concept"] for item in mine if "concept" in item and item.get("descendants") is not False]
+        domains = [item["domain"] for item in mine if "domain" in item]
+        found[out] = [
+            np.array(own, dtype=np.int64),
+            _where(release.get("concept_ancestor"), "ancestor_concept_id", roots, "descendant_concept_id"),
+            _where(release.get("concept"), "domain_id", domains, "concept_id"),
+        ]
+    return np.setdiff1d(np.concatenate(found[False]), np.concatenate(found[True]))
+
+
+def _where(path: Path | None, column: str, values: Sequence[Any], wanted: str) -> _Ints:
+    """Return one column of a file where another holds one of some values, read part by part; nothing without a file."""
+    found = [np.empty(0, dtype=np.int64)]
+    if values and path is not None:
+        file = pq.ParquetFile(path)
+        chosen = pa.array(values, type=file.schema_arrow.field(column).type)
+        for part in file.iter_batches(columns=[column, wanted]):
+            hits = part.column(wanted).filter(pc.is_in(part.column(column), value_set=chosen))
+            found.append(pc.drop_null(hits).to_numpy(zero_copy_only=False).astype(np.int64))
+    return np.concatenate(found)
