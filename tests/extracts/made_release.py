@@ -169,6 +169,11 @@ def make(case: Case, into: Path) -> dict[str, Any]:
     """Make the extract of a case, its outcomes followed to the end; return its manifest."""
     papers = Papers()
     papers.protocol["outcome_period"] = papers.request["outcome_period"] = {"from_day": 0, "to_day": None}
+    return build(case, into, papers)
+
+
+def build(case: Case, into: Path, papers: Papers | None = None, keys: StudySecrets | None = None) -> dict[str, Any]:
+    """Make the extract of a case as papers allow it; return its manifest."""
     return build_extract(
         release_tables=case.tables,
         release_digest=RELEASE,
@@ -176,8 +181,8 @@ def make(case: Case, into: Path) -> dict[str, Any]:
         cohort=case.cohort,
         cohort_digest=COHORT,
         outcomes={"gi_bleed": (OUTCOME, case.outcome)},
-        secrets=secrets(),
+        secrets=keys or secrets(),
         synthetic=True,
         into=into,
-        **papers.sealed(),
+        **(papers or Papers()).sealed(),
     )

@@ -12,12 +12,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_release import COHORT, OUTCOME, RELEASE, Case, Papers, gibleed, secrets, wanted, write_release
+from made_release import COHORT, OUTCOME, RELEASE, Case, Papers, build, gibleed, secrets, wanted, write_release
 
 from workbench.extracts.build import build_extract
 from workbench.extracts.read import read_manifest, read_table, read_tables
 from workbench.governance.deliverable import delivered_name
-from workbench.governance.keys import StudySecrets
 from workbench.kernel.digest import digest_manifest
 from workbench.kernel.errors import InvalidInput, Refused, Unavailable
 from workbench.kernel.text import say
@@ -28,21 +27,6 @@ INDEX = date(2015, 6, 1)
 @pytest.fixture(scope="module")
 def bleed(tmp_path_factory: pytest.TempPathFactory) -> Case:
     return gibleed(tmp_path_factory.mktemp("release"))
-
-
-def build(case: Case, into: Path, papers: Papers | None = None, keys: StudySecrets | None = None) -> dict[str, Any]:
-    return build_extract(
-        release_tables=case.tables,
-        release_digest=RELEASE,
-        cut_off=case.cut_off,
-        cohort=case.cohort,
-        cohort_digest=COHORT,
-        outcomes={"gi_bleed": (OUTCOME, case.outcome)},
-        secrets=keys or secrets(),
-        synthetic=True,
-        into=into,
-        **(papers or Papers()).sealed(),
-    )
 
 
 @pytest.fixture(scope="module")

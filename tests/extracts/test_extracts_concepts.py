@@ -11,10 +11,9 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 import pytest
-from made_release import COHORT, OUTCOME, RELEASE, Case, Papers, secrets, write_release
+from made_release import Case, Papers, build, secrets, write_release
 
 from workbench.extracts import package, select
-from workbench.extracts.build import build_extract
 from workbench.extracts.inspect import inspect_extract, truth
 from workbench.extracts.read import read_manifest, read_table
 from workbench.governance.sealed import write_sealed
@@ -99,21 +98,6 @@ def papers_of(approved: Items | None, requested: Items | None) -> Papers:
         if items is not None:
             document["concepts"] = {TABLE: items}
     return papers
-
-
-def build(case: Case, into: Path, papers: Papers) -> dict[str, Any]:
-    return build_extract(
-        release_tables=case.tables,
-        release_digest=RELEASE,
-        cut_off=case.cut_off,
-        cohort=case.cohort,
-        cohort_digest=COHORT,
-        outcomes={"gi_bleed": (OUTCOME, case.outcome)},
-        secrets=secrets(),
-        synthetic=True,
-        into=into,
-        **papers.sealed(),
-    )
 
 
 @pytest.mark.parametrize(("name", "approved", "requested", "days"), SPECIFICATION)

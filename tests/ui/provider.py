@@ -29,7 +29,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from tests.ui.served import free_port
+from tests.ui.served import App, free_port, serving
 
 CLIENT, PASSWORD, FACTOR = "workbench", "correct horse", "123456"
 SECRET = "c1ient-s3cret-of-the-tests"
@@ -219,3 +219,12 @@ def providing(app_url: str, people: dict[str, str]) -> Iterator[Provider]:
     finally:
         server.should_exit = True
         thread.join(10)
+
+
+@contextmanager
+def served_with(home: Path, people: dict[str, str], **prepared: str) -> Iterator[tuple[App, Provider]]:
+    """Run a provider, and the app on a home whose people sign in by it."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with providing(url, people) as provider, serving(home, port, **environment(provider, url, home.parent / "secret")):
+        yield App(url, home, **prepared), provider

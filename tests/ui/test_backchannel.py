@@ -11,8 +11,8 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from tests.homes import copy_home
-from tests.ui.provider import LOGOUT, Provider, environment, providing
-from tests.ui.served import App, free_port, serving
+from tests.ui.provider import LOGOUT, Provider, served_with
+from tests.ui.served import App
 from tests.ui.test_openid import sign_in
 from tests.ui.walking import Answer, Walker
 from workbench.kernel.settings import load_settings
@@ -25,14 +25,8 @@ END = "/connexion/fin"
 
 @pytest.fixture(scope="module")
 def served(finished_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[App, Provider]]:
-    home = copy_home(finished_demo, tmp_path_factory.mktemp("backchannel"))
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    with (
-        providing(url, PEOPLE) as provider,
-        serving(home, port, **environment(provider, url, home.parent / "secret")),
-    ):
-        yield App(url, home), provider
+    with served_with(copy_home(finished_demo, tmp_path_factory.mktemp("backchannel")), PEOPLE) as both:
+        yield both
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from websockets.sync.client import connect
 
 from tests.conftest import workbench
 from tests.homes import copy_home
-from tests.ui.provider import CLIENT, FACTOR, PASSWORD, SECRET, Provider, environment, providing
+from tests.ui.provider import CLIENT, FACTOR, PASSWORD, SECRET, Provider, environment, providing, served_with
 from tests.ui.served import App, free_port, serving
 from tests.ui.walking import Answer, Walker
 from workbench.kernel.settings import load_settings
@@ -28,14 +28,8 @@ PEOPLE = {"researcher": "sub-1", "ethics": "sub-2", "stranger": "sub-3"}
 
 @pytest.fixture(scope="module")
 def served(finished_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[App, Provider]]:
-    home = copy_home(finished_demo, tmp_path_factory.mktemp("openid"))
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    with (
-        providing(url, PEOPLE) as provider,
-        serving(home, port, **environment(provider, url, home.parent / "secret")),
-    ):
-        yield App(url, home), provider
+    with served_with(copy_home(finished_demo, tmp_path_factory.mktemp("openid")), PEOPLE) as both:
+        yield both
 
 
 @pytest.fixture

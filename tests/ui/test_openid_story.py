@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.homes import copy_home
-from tests.ui.provider import FACTOR, PASSWORD, Provider, environment, providing
-from tests.ui.served import PATIENCE_MS, App, Visit, free_port, serving
+from tests.ui.provider import FACTOR, PASSWORD, Provider, served_with
+from tests.ui.served import PATIENCE_MS, App, Visit
 from workbench.governance.actors import Role
 from workbench.kernel.settings import load_settings
 from workbench.services import auditing, extracts, outputs, people, requests
@@ -30,14 +30,9 @@ PEOPLE = {"researcher": "sub-1", "ethics": "sub-2", "moreau2": "sub-3"}
 @pytest.fixture(scope="module")
 def served(finished_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[App, Provider]]:
     home = copy_home(finished_demo, tmp_path_factory.mktemp("openid"))
-    waiting = _prepare(home)
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    with (
-        providing(url, PEOPLE) as provider,
-        serving(home, port, **environment(provider, url, home.parent / "secret")),
-    ):
-        yield App(url, home, *waiting), provider
+    waiting, approved = _prepare(home)
+    with served_with(home, PEOPLE, waiting=waiting, approved=approved) as both:
+        yield both
 
 
 def _prepare(home: Path) -> tuple[str, str]:

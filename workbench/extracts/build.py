@@ -60,13 +60,8 @@ def build_extract(
     made_of = {"release": approved_release or release_digest, "cohort": cohort_digest, "outcomes": digests}
     check_papers(request, protocol, approval, **{name: refresh[name] if refresh else made_of[name] for name in made_of})
     columns = delivered_columns(request["tables"], protocol["tables"])
-    periods = {name: _period(name, request, protocol) for name in ("period", "outcome_period")}
     rows = {name: pl.DataFrame(table) for name, (_, table) in outcomes.items()}
-    classes = protocol["sensitive_classes"]
-    limited = limits(request, protocol)
-    order = Order(
-        columns, periods["period"], periods["outcome_period"], withheld_classes(classes), cut_off, classes, limited
-    )
+    order = _order(columns, cut_off, request, protocol)
     with DuckDBEngine.over_parquet(release_tables) as engine:
         made = make_tables(engine, order, pl.DataFrame(cohort), rows, secrets, progress=part(progress, 0.0, 0.7))
     progress(0.7, "write")
@@ -80,8 +75,9 @@ def build_extract(
         "outcome_names": sorted(outcomes),
         "key_commitment": commitment(secrets.pseudonym),
         "columns": {name: _proof(entry) for name, entry in columns.items()},
-        **_concepts(limited, made.limited),
-        **periods,
+        **_concepts(order.limits, made.limited),
+        "period": order.period,
+        "outcome_period": order.outcome_period,
         "transforms": made.transforms,
         "pseudonym_collisions": made.collisions,
         "risk": risk.measure(made.tables, made.left_out, made.classes),
@@ -94,6 +90,15 @@ def build_extract(
     package.write_manifest(manifest, into)
     progress(1.0, "done")
     return manifest
+
+
+def _order(
+    columns: Mapping[str, Columns], cut_off: date, request: Mapping[str, Any], protocol: Mapping[str, Any]
+) -> Order:
+    """What is to be made, as both papers allow it."""
+    period, later = (_period(name, request, protocol) for name in ("period", "outcome_period"))
+    classes = protocol["sensitive_classes"]
+    return Order(columns, period, later, withheld_classes(classes), cut_off, classes, limits(request, protocol))
 
 
 def _papers(
