@@ -1,8 +1,7 @@
 """The table of verbs and roles. What is not in the table is denied.
 
 Each `check_x` raises where its `can_x` answers no; pages, command line and notebooks call the same two.
-Reading an extract has two verbs: `extract.read` is its manifest and risk report, `extract.open` its rows. Exporting the
-log has two: `audit.export` alone gives its signed head, to be kept elsewhere; its entries need `audit.read` too.
+Reading an extract has two verbs: `extract.read` is its manifest and risk report, `extract.open` its rows.
 """
 
 from __future__ import annotations
