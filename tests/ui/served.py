@@ -59,7 +59,7 @@ def serving(home: Path, port: int | None = None, **settings: str) -> Iterator[st
 
 
 def _wait(address: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(300):
+    for _ in range(900):
         if process.poll() is not None:
             raise RuntimeError(f"the server ended with {process.returncode}")
         try:
