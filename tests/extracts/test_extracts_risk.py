@@ -160,6 +160,7 @@ def test_a_share_never_says_none_or_all_for_some(persons: int, of: int, text: st
 def test_all_that_may_be_known_can_be_delivered_and_has_words() -> None:
     declared = {(quasi.table, quasi.column) for quasi in quasi_identifiers()}
     for table, column in declared:
-        assert column in {delivered_name(table, each) for each in deliverable()[table]}
+        if (table, column) != ("cohort", "index_year"):  # made here, of no column of the CDM
+            assert column in {delivered_name(table, each) for each in deliverable()[table]}
     assert {("person", column) for column in deliverable()["person"]} - {("person", "person_id")} <= declared
     assert all(say(f"extract.known_{quasi.name}", lang) for quasi in quasi_identifiers() for lang in LANGS)

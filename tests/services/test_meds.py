@@ -201,7 +201,7 @@ def test_a_table_without_its_day_is_left_out_and_said() -> None:
     }
     made = meds_tables(tables)
     assert made.left_out == ("condition_occurrence",)
-    assert set(made.data["code"]) == {"OMOP/5", "OMOP/0", standard.death_code, *OWN} - {"AGE_AT_INDEX"}
+    assert set(made.data["code"]) == {"OMOP/5", "OMOP/0", standard.death_code, *OWN} - {"AGE_AT_INDEX", "INDEX_YEAR"}
     assert made.data.filter(pl.col("code") == "OMOP/5")["text_value"].to_list() == ["Ulcer"]
     assert made.data.filter(pl.col("code") == "COHORT_END").height == 1
     assert made.codes.filter(pl.col("code") != "OMOP/0")["description"].null_count() == 0

@@ -16,9 +16,11 @@ import pyarrow as pa
 
 from workbench.engines.duckdb import DuckDBEngine
 from workbench.extracts import package, risk
+from workbench.extracts.dates import Bands
 from workbench.extracts.inspect import Finding, inspect_extract, truth
 from workbench.extracts.make import Order, make_tables
 from workbench.governance.concept_limits import Limit, limits
+from workbench.governance.date_forms import SHIFTED, delivered_dates, proof
 from workbench.governance.keys import StudySecrets, commitment
 from workbench.governance.policy import check_other_person
 from workbench.governance.protocols import FOLLOW_UP, Columns, delivered_columns, intersect
@@ -62,6 +64,7 @@ def build_extract(
     columns = delivered_columns(request["tables"], protocol["tables"])
     rows = {name: pl.DataFrame(table) for name, (_, table) in outcomes.items()}
     order = _order(columns, cut_off, request, protocol)
+    shifted = order.dates.form == SHIFTED
     with DuckDBEngine.over_parquet(release_tables) as engine:
         made = make_tables(engine, order, pl.DataFrame(cohort), rows, secrets, progress=part(progress, 0.0, 0.7))
     progress(0.7, "write")
@@ -78,11 +81,12 @@ def build_extract(
         **_concepts(order.limits, made.limited),
         "period": order.period,
         "outcome_period": order.outcome_period,
+        **_dates(request, protocol, made.bands),
         "transforms": made.transforms,
         "pseudonym_collisions": made.collisions,
-        "risk": risk.measure(made.tables, made.left_out, made.classes),
-        "dictionary": package.dictionary(made.given, sorted(made.tables)),
-        "tables": package.write_tables(made.tables, protocol["study"], secrets.data, into),
+        "risk": risk.measure(made.tables, made.left_out, made.classes, shifted=shifted),
+        "dictionary": package.dictionary(made.given, sorted(made.tables), order.dates),
+        "tables": package.write_tables(made.delivered, protocol["study"], secrets.data, into),
     }
     validate(manifest, "extract")
     progress(0.85, "inspect")
@@ -98,7 +102,8 @@ def _order(
     """What is to be made, as both papers allow it."""
     period, later = (_period(name, request, protocol) for name in ("period", "outcome_period"))
     classes = protocol["sensitive_classes"]
-    return Order(columns, period, later, withheld_classes(classes), cut_off, classes, limits(request, protocol))
+    return Order(columns, period, later, withheld_classes(classes), cut_off, classes, limits(request, protocol),
+                 delivered_dates(request, protocol))  # fmt: skip
 
 
 def _papers(
@@ -152,6 +157,14 @@ def _refuse(found: Sequence[Finding]) -> None:
 def _period(name: str, request: Mapping[str, Any], protocol: Mapping[str, Any]) -> dict[str, int | None]:
     approved = protocol.get(name, FOLLOW_UP)
     return intersect(request.get(name, approved), approved)
+
+
+def _dates(request: Mapping[str, Any], protocol: Mapping[str, Any], bands: Bands) -> dict[str, Any]:
+    """Return the member `dates`, only where a paper names another form than days."""
+    said = proof(request, protocol)
+    if said and said["index_year"]["delivered"]:
+        said["bands"] = [{"from": first, "to": last} for first, last in bands]
+    return {"dates": said} if said else {}
 
 
 def _proof(columns: Columns) -> dict[str, Any]:

@@ -3,13 +3,12 @@ the first pass. It knows the release and recomputes pseudonyms itself; any findi
 
 It looks for: files that are not sealed; columns beyond the protocol; dates; text other than names of concepts and
 outcomes; real person ids; persons of whom a pseudonym is not theirs; days outside the approved period; concepts beyond
-those approved and requested; and it attacks the offsets: whoever knows the first day and the cut-off of the release
-must not recover one index date.
+those approved and requested; dates in another form, or not shifted by their person's key; and it attacks the offsets:
+whoever knows the first day and the cut-off of the release must not recover one index date (`inspect_dates.py`).
 """
 
 from __future__ import annotations
 
-import hmac
 import json
 import math
 import re
@@ -24,11 +23,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
-from workbench.extracts import inspect_concepts, reread
+from workbench.extracts import inspect_concepts, inspect_dates, reread
 from workbench.extracts.canaries import Canaries
+from workbench.extracts.inspect_dates import Form, Person
 from workbench.extracts.reread import Column, People, is_number
 from workbench.governance.deliverable import deliverable
 from workbench.governance.keys import StudySecrets, commitment, derive
@@ -40,8 +38,8 @@ _Days = npt.NDArray[np.datetime64]
 _DATE = re.compile(r"(?=(\d{4}-\d{2}-\d{2}))")
 
 _STRUCTURE = {
-    "cohort": {"person_id", "end_day", "observation_start_day", "observation_end_day"},
-    "outcome": {"person_id", "outcome", "start_day"},
+    "cohort": {"person_id"},
+    "outcome": {"person_id", "outcome"},
     "concept": {"concept_id", "concept_name", "domain_id", "vocabulary_id"},
 }
 _TEXT = {("concept", "concept_name"), ("concept", "domain_id"), ("concept", "vocabulary_id"), ("outcome", "outcome")}
@@ -70,14 +68,6 @@ class Truth:
     tables: Mapping[str, Path]
 
 
-@dataclass(frozen=True)
-class Members:
-    """The cohort's true pseudonyms, rising, and, position by position, the index days behind them."""
-
-    pseudonyms: _Ints
-    index: _Days
-
-
 def truth(release_tables: Mapping[str, Path], cohort: pa.Table, cut_off: date) -> Truth:
     """Read the truth from the release's Parquet files and the cohort's rows (earliest start of each person)."""
     ids = pq.ParquetFile(release_tables["person"]).read(["person_id"]).column(0)
@@ -98,6 +88,7 @@ def inspect_extract(
     """Return everything that should not be in the package, in a stable order; empty means that it can be delivered."""
     tables: dict[str, Sealed] = {}
     found: list[Finding] = []
+    told = inspect_dates.form(request, protocol)
     listed = {entry["files"][0]["path"] for entry in manifest["tables"]} | {"manifest.json"}
     found += _unlisted(folder, listed)
     for entry in manifest["tables"]:
@@ -110,11 +101,12 @@ def inspect_extract(
         tables[entry["name"]] = Sealed(path, secrets.data, sealed_as)
     if manifest["key_commitment"] != commitment(secrets.pseudonym):
         found.append(Finding("other_key", "manifest"))
-    members = _members(secrets, known)
+    members = _members(secrets, known, told)
+    ends = _days_since_1970(known.first_day), _days_since_1970(known.cut_off)
     canaries = Canaries(known.tables, (known.persons, known.index), derive(secrets.pseudonym, "person"))
     for name, rows in tables.items():
-        found += _columns(name, rows, protocol)
-        found += _types(name, rows)
+        found += _columns(name, rows, protocol, told)
+        found += _types(name, rows, inspect_dates.day_columns(name, protocol, told) if told.shifted else frozenset())
         whose = reread.people(rows)
         found += _strangers(name, whose, members, manifest["pseudonym_collisions"])
         theirs = canaries.rows_of(whose)
@@ -124,13 +116,39 @@ def inspect_extract(
         for each in seen.values():
             found += _outcomes(name, each, manifest)
             found += _real_ids(name, each, rows, known)
-            found += _periods(name, each, protocol)
-            found += _offsets(each, whose, members, known)
+            if each.ends is not None:
+                days = inspect_dates.from_index(each, whose, members, told)
+                found += _periods(name, each, days, protocol, told)
+                found += (Finding(*what) for what in inspect_dates.look_at_cut(name, each.name, days, members, *ends))
             found += (Finding(*what) for what in canaries.look(name, each, rows.rows, theirs))
+    found += (Finding(*what) for what in _dates(tables, manifest, request, protocol, members, known))
     found += (Finding(*what) for what in inspect_concepts.look(tables, manifest, (request, protocol), known.tables))
     found += _manifest_text(manifest, known)
     found += (Finding(*each) for each in canaries.look_in_text("manifest", json.dumps(manifest, ensure_ascii=False)))
     return tuple(dict.fromkeys(found))
+
+
+def _dates(
+    tables: Mapping[str, Sealed], manifest: Mapping[str, Any], request: Mapping[str, Any], protocol: Mapping[str, Any],
+    members: Person, known: Truth,
+) -> Iterator[tuple[str, str, str]]:  # fmt: skip
+    """What is looked at once all days were read: their form, their shift, the attacks on all of them together."""
+    if "cohort" not in tables or not is_number(tables["cohort"].schema.field("person_id").type):
+        return  # found by its file or its type
+    told, cohort = inspect_dates.form(request, protocol), tables["cohort"]
+    ends = _days_since_1970(known.first_day), _days_since_1970(known.cut_off)
+    yield from inspect_dates.look_at_form(tables, manifest, request, protocol)
+    yield from inspect_dates.attack(cohort, members, told, *ends)
+    if told.calendar:
+        bands = manifest.get("dates", {}).get("bands", [])
+        yield from inspect_dates.attack_by_years(tables, members, told, known.tables, bands, *ends)
+    if told.shifted:
+        yield from inspect_dates.look_at_shift(cohort, members)
+        yield from inspect_dates.look_at_rows(tables, members, protocol, known.tables)
+
+
+def _days_since_1970(day: date) -> int:
+    return (day - date(1970, 1, 1)).days
 
 
 def _unlisted(folder: Path, listed: set[str]) -> Iterator[Finding]:
@@ -141,22 +159,25 @@ def _unlisted(folder: Path, listed: set[str]) -> Iterator[Finding]:
             yield Finding("unlisted_file", path.name)
 
 
-def _columns(name: str, rows: Sealed, protocol: Mapping[str, Any]) -> Iterator[Finding]:
+def _columns(name: str, rows: Sealed, protocol: Mapping[str, Any], told: Form) -> Iterator[Finding]:
     """Only columns of the protocol, under their delivered names."""
     kinds = deliverable().get(name, {})
     approved = {"person_id"} if name in protocol["tables"] else set[str]()
-    for column in protocol["tables"].get(name, ()):
-        kind = kinds.get(column)
-        approved |= {f"{kind}_day"} if kind in ("start", "end") else {column} if kind else set()
-    for column in set(rows.schema.names) - _STRUCTURE.get(name, approved):
+    approved |= {each for each in protocol["tables"].get(name, ()) if kinds.get(each) not in (None, "start", "end")}
+    approved = _STRUCTURE.get(name, approved) | inspect_dates.day_columns(name, protocol, told)
+    approved |= {"index_year"} if name == "cohort" and told.index_year else set()
+    for column in set(rows.schema.names) - approved:
         yield Finding("unapproved_column", name, column)
 
 
-def _types(name: str, rows: Sealed) -> Iterator[Finding]:
-    """No dates, no times, no text but names of concepts and outcomes; nothing in the file's own metadata."""
+def _types(name: str, rows: Sealed, dated: frozenset[str]) -> Iterator[Finding]:
+    """No times, no dates but in columns of shifted ones, no text but names of concepts and outcomes; nothing in the
+    file's own metadata."""
     if rows.schema.metadata:
         yield Finding("metadata", name)
     for field in rows.schema:
+        if field.name in dated and pa.types.is_date32(field.type):
+            continue
         if pa.types.is_temporal(field.type):
             yield Finding("date", name, field.name)
         elif not is_number(field.type) and (name, field.name) not in _TEXT:
@@ -190,10 +211,13 @@ def _real_ids(name: str, seen: Column, rows: Sealed, known: Truth) -> Iterator[F
         yield Finding("real_id", name, seen.name)
 
 
-def _periods(name: str, seen: Column, protocol: Mapping[str, Any]) -> Iterator[Finding]:
+def _periods(
+    name: str, seen: Column, days: tuple[_Ints, _Ints, _Ints], protocol: Mapping[str, Any], told: Form
+) -> Iterator[Finding]:
     """Every day lies inside the approved period of its table."""
-    if seen.ends is None:
-        return
+    first, last = seen.ends or (0, 0)
+    if told.shifted and days[0].size:
+        first, last = days[1].min(), days[2].max()
     usual = protocol["period"]
     outcome = protocol.get("outcome_period", {"from_day": 0, "to_day": None})
     low, high = usual["from_day"], usual["to_day"]
@@ -202,33 +226,24 @@ def _periods(name: str, seen: Column, protocol: Mapping[str, Any]) -> Iterator[F
     if name == "cohort":
         low = None if low is None or outcome["from_day"] is None else min(low, outcome["from_day"], 0)
         high = None if high is None or outcome["to_day"] is None else max(high, outcome["to_day"], 0)
-    early = low is not None and seen.ends[0] < low
-    late = high is not None and seen.ends[1] > high
+    early = low is not None and first < low
+    late = high is not None and last > high
     if early or late:
         yield Finding("outside_period", name, seen.name)
 
 
-def _members(secrets: StudySecrets, known: Truth) -> Members:
-    """Recompute pseudonyms, with other means than they were made with."""
-    key, persons = derive(secrets.pseudonym, "person"), known.persons
-    last = int(persons.max(initial=0))
-    if persons.size and persons.min() > 0 and last <= min(4 * persons.size, 2**24):
-        # Of PBKDF2 with one round, block n is the HMAC of the salt and n as 4 bytes (RFC 8018): of any id below 2^32.
-        macs = PBKDF2HMAC(hashes.SHA256(), length=32 * last, salt=bytes(4), iterations=1).derive(key)
-        chosen = np.frombuffer(macs, dtype=">u8")[4 * (persons - 1)]
-    else:
-        messages = persons.astype(">i8").tobytes()
-        parts = [hmac.digest(key, messages[at : at + 8], "sha256")[:8] for at in range(0, len(messages), 8)]
-        chosen = np.frombuffer(b"".join(parts), dtype=">u8")
-    pseudonyms = (chosen >> np.uint64(11)).astype(np.int64)
-    order = np.argsort(pseudonyms)
-    return Members(pseudonyms[order], known.index[order])
+def _members(secrets: StudySecrets, known: Truth, told: Form) -> Person:
+    """Recompute pseudonyms and cuts, with other means than they were made with."""
+    pseudonyms = inspect_dates.keyed(derive(secrets.pseudonym, "person"), known.persons)
+    late = inspect_dates.keyed_cut(inspect_dates.keyed(derive(secrets.pseudonym, "dates/end"), known.persons))
+    order, index = np.argsort(pseudonyms), known.index.astype("datetime64[D]").astype(np.int64)
+    return Person.of(pseudonyms[order], known.persons[order], index[order], late[order], secrets.pseudonym, told)
 
 
-def _strangers(name: str, whose: People, members: Members, collisions: int) -> Iterator[Finding]:
+def _strangers(name: str, whose: People, members: Person, collisions: int) -> Iterator[Finding]:
     """Every person delivered is somebody of the cohort (but for resolved collisions), once, in no telling order."""
     delivered = _distinct(whose.ids)
-    if np.count_nonzero(_places(delivered, members) < 0) > collisions:
+    if np.count_nonzero(members.where(delivered) < 0) > collisions:
         yield Finding("not_in_cohort", name, "person_id")
     if name in {"cohort", "person"} and whose.ids.size and delivered.size < whose.rows:
         yield Finding("duplicate_person", name, "person_id")
@@ -236,32 +251,10 @@ def _strangers(name: str, whose: People, members: Members, collisions: int) -> I
         yield Finding("order", name, "person_id")
 
 
-def _offsets(seen: Column, whose: People, members: Members, known: Truth) -> Iterator[Finding]:
-    """Attack: take any person's first or last day in any table as the release's first day and cut-off."""
-    if seen.ends is None or not members.pseudonyms.size:
-        return
-    places = _places(whose.ids, members)
-    # The days that would give the person away: no later than `low`, no earlier than `high`.
-    low = (np.datetime64(known.first_day) - members.index).astype(np.int64)[places]
-    high = (np.datetime64(known.cut_off) - members.index).astype(np.int64)[places]
-    if ((seen.first <= low) & (places >= 0)).any():
-        yield Finding("offset", "cohort", "observation_start_day")
-    if ((seen.last >= high) & (places >= 0)).any():
-        yield Finding("offset", "cohort", "observation_end_day")
-
-
 def _distinct(ids: _Ints) -> _Ints:
     """Return distinct ids, rising: NumPy's own way through a hash table takes ten times as long."""
     rising = np.sort(ids.astype(np.int64))
     return rising[np.flatnonzero(np.concatenate([np.ones(min(ids.size, 1), dtype=np.bool_), np.diff(rising) != 0]))]
-
-
-def _places(pseudonyms: _Ints, members: Members) -> _Ints:
-    """Return where each pseudonym stands among the members, -1 where it is nobody's."""
-    if not members.pseudonyms.size:
-        return np.full(pseudonyms.size, -1, dtype=np.int64)
-    places = np.searchsorted(members.pseudonyms, pseudonyms).clip(max=members.pseudonyms.size - 1)
-    return np.where(members.pseudonyms[places] == pseudonyms, places, -1)
 
 
 def _manifest_text(manifest: Mapping[str, Any], known: Truth) -> Iterator[Finding]:

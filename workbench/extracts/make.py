@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 
 from workbench.engines.duckdb import DuckDBEngine
-from workbench.extracts import events, select, transform
+from workbench.extracts import dates, events, select, transform
 from workbench.extracts.held import Concepts
 from workbench.extracts.select import Plan
 from workbench.governance.concept_limits import Limit
+from workbench.governance.date_forms import ONLY_DAYS, SHIFTED, Dates
 from workbench.governance.deliverable import deliverable, main_concept
 from workbench.governance.keys import StudySecrets
 from workbench.governance.protocols import Columns
@@ -27,7 +28,8 @@ Period = Mapping[str, int | None]
 @dataclass(frozen=True)
 class Order:
     """What is to be made: the columns of each table, both periods, the sensitive classes to leave out, the last day,
-    the codes of the sensitive classes that the protocol names, and the concepts to which tables are limited.
+    the codes of the sensitive classes that the protocol names, the concepts to which tables are limited, and the form
+    in which time is told.
     """
 
     columns: Mapping[str, Columns]
@@ -37,13 +39,14 @@ class Order:
     cut_off: date
     named: Sequence[str] = ()
     limits: Mapping[str, Limit] = field(default_factory=dict[str, Limit])
+    dates: Dates = ONLY_DAYS
 
 
 @dataclass(frozen=True)
 class Made:
-    """The delivered tables and what the manifest says of them; `given` are the CDM columns behind each table,
-    `classes` the concepts of each sensitive class that the protocol names, `limited` those that each limited table was
-    limited to.
+    """The delivered tables, with days from the index, and what the manifest says of them; `given` are the CDM columns
+    behind each table, `classes` the concepts of each sensitive class that the protocol names, `limited` those that each
+    limited table was limited to; `origins` each person's shifted index and `bands` the index years, where delivered.
     """
 
     tables: dict[str, pl.DataFrame]
@@ -53,6 +56,13 @@ class Made:
     left_out: int
     classes: dict[str, pl.Series]
     limited: dict[str, pl.Series]
+    origins: pl.DataFrame | None
+    bands: dates.Bands
+
+    @property
+    def delivered(self) -> dict[str, pl.DataFrame]:
+        """The tables in the form in which they leave."""
+        return self.tables if self.origins is None else dates.to_dates(self.tables, self.origins)
 
 
 def make_tables(
@@ -81,13 +91,16 @@ def make_tables(
         "cohort": transform.cohort_table(persons.frame, order.period, order.outcome_period),
         "outcome": transform.outcome_table(outcomes, transform.bounds(persons.frame, order.outcome_period)),
     }
+    bands: dates.Bands = ()
+    if order.dates.index_year:
+        tables["cohort"], bands = dates.with_index_years(tables["cohort"], persons.frame)
     concepts, held = Concepts(), dict[str, events.Events]()
     for done, (table, plan) in enumerate(plans.items()):
         progress(done / len(plans), table)
         main = main_concept(table) if table in limited else None
         rows = select.select_rows(engine, plan, order.period, main)
         if table == "person":
-            tables[table] = transform.person_table(pl.concat(rows), plan, limits)
+            tables[table] = transform.person_table(pl.concat(rows), plan, limits, calendar=order.dates.calendar)
             for column in plan.concepts:
                 concepts.codes(tables[table].get_column(column))
         else:
@@ -101,11 +114,13 @@ def make_tables(
     return Made(
         tables=tables,
         given={table: plan.given for table, plan in plans.items()},
-        transforms=_rules(plans, order.withheld, limited),
+        transforms=_rules(plans, order.withheld, limited, order.dates),
         collisions=persons.collisions + link_collisions,
         left_out=persons.left_out,
         classes={code: select.sensitive_concepts(engine, [sensitive_classes()[code]]) for code in order.named},
         limited=limited,
+        origins=dates.shifted_index(persons.frame, secrets.pseudonym) if order.dates.form == SHIFTED else None,
+        bands=bands,
     )
 
 
@@ -127,35 +142,44 @@ def _limited(engine: DuckDBEngine, limits: Mapping[str, Limit], plans: Mapping[s
 
 
 def _rules(
-    plans: Mapping[str, Plan], withheld: Sequence[SensitiveClass], limited: Collection[str]
+    plans: Mapping[str, Plan], withheld: Sequence[SensitiveClass], limited: Collection[str], form: Dates
 ) -> list[dict[str, str]]:
     """Return what was done to which column, for the manifest (words: `extract.rule_CODE`; a class follows a colon)."""
+    shifted = form.form == SHIFTED
+    named = {table: dates.date_names(table) if shifted else {} for table in ("cohort", *plans)}
+    start, end = (
+        named["cohort"].get(f"observation_{edge}_day", f"observation_{edge}_day") for edge in ("start", "end")
+    )
     rules = [
         {"table": "*", "column": "person_id", "rule": "pseudonym_53_bits"},
         {"table": "*", "column": "*", "rule": "sorted_by_pseudonym"},
-        {"table": "cohort", "column": "observation_start_day", "rule": "cut_1_to_26_weeks_after_first_day"},
-        {"table": "cohort", "column": "observation_end_day", "rule": "cut_1_to_26_weeks_before_cut_off"},
+        {"table": "cohort", "column": start, "rule": "cut_1_to_26_weeks_after_first_day"},
+        {"table": "cohort", "column": end, "rule": "cut_1_to_26_weeks_before_cut_off"},
+        *([{"table": "*", "column": "*", "rule": "shifted_back_1_to_156_weeks"}] if shifted else []),
+        *([{"table": "cohort", "column": "index_year", "rule": "years_in_bands_of_11"}] if form.index_year else []),
         *({"table": "*", "column": "*", "rule": f"sensitive_class_left_out:{entry.code}"} for entry in withheld),
     ]
     for table, plan in plans.items():
         if table in limited:
             rules.append({"table": table, "column": main_concept(table) or "", "rule": "only_approved_concepts"})
         if table in select.INTERVALS:
-            rules.append({"table": table, "column": "start_day", "rule": "cut_to_period"})
+            day = named[table].get("start_day", "start_day")
+            rules.append({"table": table, "column": day, "rule": "cut_to_period"})
         for column in plan.given:
-            code = _rule(deliverable()[table][column], column in plan.fallback)
+            code = _rule(deliverable()[table][column], column in plan.fallback, form)
             if code:
                 rules.append({"table": table, "column": column, "rule": code})
     return rules
 
 
-def _rule(kind: str, fallback: bool) -> str | None:
+def _rule(kind: str, fallback: bool, form: Dates) -> str | None:
     if fallback:
         return "source_concept_where_standard_is_0"
     if kind.startswith("key."):
         return "pseudonym_53_bits"
+    dated = "shifted_date" if form.form == SHIFTED else "days_from_index"
     return {
-        "start": "days_from_index",
-        "end": "days_from_index_cut_to_period",
-        "age": "age_at_index_capped_at_90",
+        "start": dated,
+        "end": f"{dated}_cut_to_period",
+        "age": "age_at_moved_index_capped_at_90" if form.calendar else "age_at_index_capped_at_90",
     }.get(kind)

@@ -2,7 +2,8 @@
 
 Made of the inspected tables alone, so it can tell nothing that they do not. MEDS wants a time stamp where an extract
 has days from the index: day 0 is written as 1970-01-01, the epoch, so that the number of days since the epoch *is* the
-day from the index and nobody takes it for a date (docs/formats.md, MEDS).
+day from the index and nobody takes it for a date (docs/formats.md, MEDS). Of an extract with shifted dates the times
+are those dates.
 Source: the schema of the standard's own package (`meds` 0.4 on PyPI): `DataSchema`, `CodeMetadataSchema`.
 """
 
@@ -14,19 +15,21 @@ from typing import Final
 
 import polars as pl
 
+from workbench.extracts import dates
+from workbench.governance.date_forms import SHIFTED
 from workbench.governance.deliverable import deliverable
 from workbench.kernel.text import LANGS, say
 
 VERSION: Final = "0.4"
 """The version of the standard that is written."""
 ORIGIN: Final = "1970-01-01"
-"""What stands for day 0."""
+"""What stands for day 0, where dates are not shifted."""
 DEATH: Final = "MEDS_DEATH"
 """The standard's own code of death."""
 ORDER: Final = ("subject_id", "time")
 """By what the rows stand first, and their digest with them."""
 CORE: Final = ("subject_id", "time", "code", "numeric_value", "text_value")
-OWN: Final = ("AGE_AT_INDEX", "INDEX", "COHORT_END", "OBSERVATION_START", "OBSERVATION_END")
+OWN: Final = ("AGE_AT_INDEX", "INDEX_YEAR", "INDEX", "COHORT_END", "OBSERVATION_START", "OBSERVATION_END")
 """Codes that are no concept; so are `OUTCOME/NAME` and `MEDS_DEATH`."""
 
 _TIME = pl.Datetime("us")
@@ -35,11 +38,13 @@ _STRUCTURE = frozenset({"cohort", "outcome", "concept", "person"})
 
 @dataclass(frozen=True)
 class Meds:
-    """The two tables of persons' events and of codes, and the tables of the extract that have no place in them."""
+    """The two tables of persons' events and of codes, the tables of the extract that have no place in them, and from
+    what times are counted (`shifted`: they are shifted dates)."""
 
     data: pl.DataFrame
     codes: pl.DataFrame
     left_out: tuple[str, ...]
+    time_origin: str = ORIGIN
 
 
 def meds_tables(tables: Mapping[str, pl.DataFrame]) -> Meds:
@@ -50,6 +55,8 @@ def meds_tables(tables: Mapping[str, pl.DataFrame]) -> Meds:
     first. Its texts are `Enum`: a few thousand codes, not a text a row. A table that
     is delivered without its day is left out: a row without a time would say that it was always known.
     """
+    origins = tables["cohort"].select(subject_id="person_id", origin=dates.ORIGIN) if _shifted(tables) else None
+    tables = dates.in_days(tables)
     events = {name: rows for name, rows in tables.items() if name not in _STRUCTURE}
     dated = {name: rows for name, rows in events.items() if "start_day" in rows.columns}
     words = _Words.of(tables)
@@ -57,10 +64,23 @@ def meds_tables(tables: Mapping[str, pl.DataFrame]) -> Meds:
     parts += [words.cohort(tables["cohort"]), words.outcomes(tables["outcome"])]
     parts += [words.events(name, rows) for name, rows in sorted(dated.items())]
     data = pl.concat([words.empty, *parts], how="diagonal", rechunk=False)
+    data = data if origins is None else _on_dates(data, origins)
     more = sorted(set(data.columns) - set(words.empty.columns))
     order = [*ORDER, *sorted(set(data.columns) - set(ORDER))]
     data = data.select(*words.empty.columns, *more).sort(order, nulls_last=False)
-    return Meds(data, _codes(data, tables["concept"]), tuple(sorted(set(events) - set(dated))))
+    left_out = tuple(sorted(set(events) - set(dated)))
+    return Meds(data, _codes(data, tables["concept"]), left_out, ORIGIN if origins is None else SHIFTED)
+
+
+def _shifted(tables: Mapping[str, pl.DataFrame]) -> bool:
+    return dates.ORIGIN in tables["cohort"].columns
+
+
+def _on_dates(data: pl.DataFrame, origins: pl.DataFrame) -> pl.DataFrame:
+    """Put each person's shifted index in the place of 1970-01-01."""
+    beside = data.join(origins, on="subject_id", how="left", maintain_order="left")
+    since = pl.col("origin").cast(_TIME) - pl.lit(0).cast(_TIME)
+    return beside.with_columns(pl.col("time", "end_time") + since).drop("origin")
 
 
 def _time(day: str) -> pl.Expr:
@@ -129,12 +149,18 @@ class _Words:
         days = {"INDEX": "index", "COHORT_END": "end_day", "OBSERVATION_START": "observation_start_day",
                 "OBSERVATION_END": "observation_end_day"}  # fmt: skip
         rows = rows.with_columns(index=pl.lit(0))
-        return pl.concat(
+        years = [self.empty]
+        if "index_year" in rows.columns:
+            given = {"code": self.code("INDEX_YEAR"), "numeric_value": pl.col("index_year").cast(pl.Float32)}
+            known = rows.filter(pl.col("index_year").is_not_null())
+            years.append(known.select(subject_id="person_id", **given, table=self.table("cohort")))
+        events = pl.concat(
             rows.filter(pl.col(day).is_not_null()).select(
                 subject_id="person_id", time=_time(day), code=self.code(code), table=self.table("cohort")
             )
             for code, day in days.items()
         )
+        return pl.concat([*years, events], how="diagonal")
 
     def outcomes(self, rows: pl.DataFrame) -> pl.DataFrame:
         code = pl.concat_str(pl.lit("OUTCOME/"), "outcome").cast(self.codes)

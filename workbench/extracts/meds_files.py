@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from workbench import __version__
 from workbench.engines.content import content_digest
 from workbench.extracts.meds import CORE, ORDER, ORIGIN, VERSION, Meds
+from workbench.governance.date_forms import SHIFTED
 from workbench.governance.sealed import read_sealed, write_sealed
 from workbench.kernel.digest import digest_document, digest_manifest, short
 from workbench.kernel.errors import Unavailable
@@ -30,6 +31,10 @@ FORMAT: Final = "workbench/meds/1"
 SHARD_ROWS: Final = 1_000_000
 """About how many rows a file of data holds."""
 DATASET: Final = "metadata/dataset.json"
+_ORIGINS: Final = {
+    ORIGIN: f"{ORIGIN} stands for day 0, the index: times are days from it, never dates",
+    SHIFTED: "times are dates shifted back by a secret number of weeks of each subject's own, never true dates",
+}
 _PLACES: Final = {"codes": "metadata/codes.parquet", "subject_splits": "metadata/subject_splits.parquet"}
 
 
@@ -49,7 +54,7 @@ def write_meds(made: Meds, splits: pl.DataFrame, extract: Mapping[str, Any], int
         "study": extract["study"],
         "extract": extract_digest,
         "synthetic": extract["synthetic"],
-        "time_origin": ORIGIN,
+        "time_origin": made.time_origin,
         "left_out": list(made.left_out),
         "splits": dict(sorted(splits.group_by("split").len().iter_rows())),
         "dataset": _dataset(made, extract, extract_digest),
@@ -76,7 +81,7 @@ def _dataset(made: Meds, extract: Mapping[str, Any], digest: str) -> dict[str, A
         "etl_name": "workbench",
         "etl_version": __version__,
         "meds_version": VERSION,
-        "time_origin": f"{ORIGIN} stands for day 0, the index: times are days from it, never dates",
+        "time_origin": _ORIGINS[made.time_origin],
         "raw_source_id_columns": [],
         "code_modifier_columns": ["unit"],
         "site_id_columns": [column for column in more if column == "care_site_id"],

@@ -12,11 +12,13 @@ from typing import Any
 import polars as pl
 
 from workbench.engines.content import content_digest
+from workbench.extracts.dates import ORIGIN, date_names
+from workbench.governance.date_forms import ONLY_DAYS, SHIFTED, Dates
 from workbench.governance.deliverable import deliverable, delivered_name
 from workbench.governance.sealed import write_sealed
 from workbench.kernel.text import say
 
-TYPES = {pl.Int64: "integer", pl.Int32: "integer", pl.Float64: "number", pl.String: "text"}
+TYPES = {pl.Int64: "integer", pl.Int32: "integer", pl.Float64: "number", pl.String: "text", pl.Date: "date"}
 _DERIVED: Mapping[str, Mapping[str, str]] = {
     "cohort": {
         "person_id": "person",
@@ -79,7 +81,9 @@ def write_manifest(manifest: Mapping[str, Any], into: Path) -> None:
     aside.replace(into / "manifest.json")
 
 
-def dictionary(given: Mapping[str, Sequence[str]], names: Sequence[str]) -> list[dict[str, str]]:
+def dictionary(
+    given: Mapping[str, Sequence[str]], names: Sequence[str], dates: Dates = ONLY_DAYS
+) -> list[dict[str, str]]:
     """Return the data dictionary: for every delivered column its CDM column and what it means, in both languages.
 
     `given` maps the protocol's tables to their delivered columns; `names` are all tables of the package.
@@ -87,20 +91,36 @@ def dictionary(given: Mapping[str, Sequence[str]], names: Sequence[str]) -> list
     entries: list[dict[str, str]] = []
     for table in names:
         if table in _DERIVED:
-            kinds = [(column, "", kind) for column, kind in _DERIVED[table].items()]
+            kinds = [(column, "", kind) for column, kind in _derived(table, dates).items()]
         else:
             kinds = [
                 (delivered_name(table, column), column, deliverable()[table][column].replace(".", "_"))
                 for column in given[table]
             ]
+        renamed = date_names(table) if dates.form == SHIFTED else {}
         entries += [
             {
                 "table": table,
-                "column": column,
+                "column": renamed.get(column, column),
                 "cdm_column": cdm,
-                "meaning_fr": say(f"extract.means_{kind}", "fr"),
-                "meaning_en": say(f"extract.means_{kind}", "en"),
+                "meaning_fr": say(meaning, "fr"),
+                "meaning_en": say(meaning, "en"),
             }
             for column, cdm, kind in kinds
+            for meaning in [_meaning(kind, dates, shifted=column in renamed)]
         ]
     return entries
+
+
+def _derived(table: str, dates: Dates) -> dict[str, str]:
+    """Return the columns of a table that the CDM has not, with their kinds; days come under their own names."""
+    columns = dict(_DERIVED[table])
+    if table == "cohort" and dates.form == SHIFTED:
+        columns = {"person_id": "person", ORIGIN: "index_shifted", **columns}
+    return {**columns, "index_year": "index_year"} if table == "cohort" and dates.index_year else columns
+
+
+def _meaning(kind: str, dates: Dates, *, shifted: bool) -> str:
+    if kind == "age" and dates.calendar:
+        return "extract.means_age_moved"
+    return f"extract.means_{kind}_shifted" if shifted else f"extract.means_{kind}"

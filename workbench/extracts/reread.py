@@ -78,7 +78,8 @@ def column(rows: Sealed, name: str, whose: People, some: _Ints, low: int, high: 
     chosen: list[pa.Array] = []
     for done, part in _placed(rows.parts(name)):
         if is_day(name, kind):
-            ends += [end for end in pc.min_max(part).as_py().values() if end is not None]
+            days = part.cast(pa.int32()) if pa.types.is_date32(kind) else part
+            ends += [end for end in pc.min_max(days).as_py().values() if end is not None]
             _days_by_run(part, done, whose.heads, first, last)
         if name.endswith("_id") and not name.endswith("concept_id") and is_number(kind):
             keys = numbers(pc.drop_null(part))
@@ -123,8 +124,8 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def is_day(name: str, kind: pa.DataType) -> bool:
-    """Answer whether a column counts days; one that is no integer is found by its type."""
-    return name.endswith("_day") and pa.types.is_integer(kind)
+    """Answer whether a column counts days, or has dates (read as days since 1970); others are found by their type."""
+    return (name.endswith("_day") and pa.types.is_integer(kind)) or pa.types.is_date32(kind)
 
 
 # -- Arrow and NumPy, from buffers: pyarrow's own ways between them import pandas where it is installed (half a second)

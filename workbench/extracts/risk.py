@@ -16,6 +16,7 @@ import polars as pl
 
 from workbench.extracts import anonymity, lookup
 from workbench.extracts.anonymity import Coded, Groups
+from workbench.governance.date_forms import SHIFTED
 from workbench.governance.deliverable import deliverable
 from workbench.governance.quasi_identifiers import QuasiIdentifier, quasi_identifiers
 
@@ -28,10 +29,13 @@ _Marks = npt.NDArray[np.bool_]
 Tables = Mapping[str, pl.DataFrame]
 
 
-def measure(tables: Tables, left_out: int, classes: Mapping[str, pl.Series]) -> dict[str, Any]:
+def measure(
+    tables: Tables, left_out: int, classes: Mapping[str, pl.Series], *, shifted: bool = False
+) -> dict[str, Any]:
     """Return the risk document of an extract (members: docs/formats.md); numbers of persons, but for k, l and t.
 
-    `tables` are the delivered ones; `left_out` are persons of the cohort that the cuts of the observation left out;
+    `tables` are the delivered ones, with days from the index: intervals are the same in dates that are `shifted`, which
+    the document then says; `left_out` are persons of the cohort that the cuts of the observation left out;
     `classes` maps the sensitive classes that the protocol names to their concept ids.
     """
     ids = np.sort(tables["cohort"].get_column("person_id").to_numpy())
@@ -52,6 +56,7 @@ def measure(tables: Tables, left_out: int, classes: Mapping[str, pl.Series]) -> 
     return {
         "persons": ids.size,
         "persons_left_out": left_out,
+        **({"dates": SHIFTED} if shifted else {}),
         **_counted(whole),
         "quasi_identifiers": [
             {"name": quasi.name, "table": quasi.table, "column": quasi.column, "cost": costs[quasi.name]}

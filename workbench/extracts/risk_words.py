@@ -47,7 +47,13 @@ def sentences(risk: Mapping[str, Any], lang: Lang, table: Named = str) -> list[s
         say("extract.risk_gauge", lang, name=gauge_name(gauge, lang), said=gauge_sentence(risk, gauge, lang))
         for gauge in GAUGES
     ]
-    said += [_known(risk, lang), *_worst(risk, lang), *_costs(risk, lang), _intervals(risk, lang)]
+    said += [
+        _known(risk, lang),
+        *_worst(risk, lang),
+        *_costs(risk, lang),
+        _intervals(risk, lang),
+        *_shifted(risk, lang),
+    ]
     said += [
         say("extract.risk_concepts", lang, table=table(name), unique=number(count), persons=number(risk["persons"]))
         for name, count in risk["unique_by_concepts"].items()
@@ -138,6 +144,15 @@ def _intervals(risk: Mapping[str, Any], lang: Lang) -> str:
     number = _numbers(lang)
     facts = {f"any_{entry['length']}": number(entry["persons"]) for entry in risk["intervals"]}
     return say("extract.risk_intervals", lang, **facts)
+
+
+def _shifted(risk: Mapping[str, Any], lang: Lang) -> list[str]:
+    """Say of shifted dates how little they hide: intervals are told whatever the shift."""
+    if "dates" not in risk:
+        return []
+    number, persons = _numbers(lang), risk["intervals"][-1]["persons"]
+    facts = {"persons": number(persons), "of": number(risk["persons"]), "share": share(persons, risk["persons"], lang)}
+    return [say("extract.risk_shifted", lang, **facts)]
 
 
 def _attribute(entry: Mapping[str, Any], lang: Lang) -> str:

@@ -2,7 +2,12 @@
 
 Cuts. The release's first day and its cut-off are known outside. A person observed until the very cut-off would give
 their offset away by their last day, whatever the shift. So each person's follow-up ends at a keyed point 1–26 weeks
-before the cut-off, and begins no earlier than a keyed point 1–26 weeks after the first day of the release.
+before the cut-off, and begins no earlier than 1–26 weeks after the first day of the release. The two cuts of a person
+take 27 weeks together: were they drawn apart, the length of an observation would tell their sum, and for a sum near its
+end both of them.
+
+The *moved index* is the index later by the cut at the end, and earlier by the middle of all cuts. Of a person observed
+to the cut-off it is known anyway, so years taken from it tell nothing of the cut.
 """
 
 from __future__ import annotations
@@ -28,7 +33,8 @@ Period = Mapping[str, int | None]
 
 @dataclass(frozen=True)
 class Persons:
-    """The cohort: real `person_id`, `pseudonym`, `index_date`, and the cut observation `first` … `last`.
+    """The cohort: real `person_id`, `pseudonym`, `index_date`, `cohort_end`, the days `late` that are cut at the end,
+    the `moved` index, and the cut observation `first` … `last`.
 
     `left_out` counts persons whose index lies outside their cut observation. `collisions` counts pseudonyms resolved.
     """
@@ -55,25 +61,24 @@ def cut_persons(index: pl.DataFrame, observed: pl.DataFrame, first_day: date, cu
     """Return the cohort's persons with their pseudonyms and their observation, cut at both ends as said above."""
     made = pseudonymize(secret, "person", index.get_column("person_id").to_numpy())
     ids = pl.DataFrame({"person_id": made.ids, "pseudonym": made.values})
-    ids = ids.with_columns(
-        late=pl.Series(keyed_days(secret, made.ids, *CUT_DAYS, "end")),
-        early=pl.Series(keyed_days(secret, made.ids, *CUT_DAYS, "start")),
-    )
+    ids = ids.with_columns(late=pl.Series(keyed_days(secret, made.ids, *CUT_DAYS, "end"), dtype=pl.Int64))
+    both = sum(CUT_DAYS)
     frame = (
         index.join(ids, on="person_id")
         .join(observed, on="person_id")
         .with_columns(
-            first=pl.max_horizontal("start", pl.lit(first_day) + pl.duration(days="early")),
+            first=pl.max_horizontal("start", pl.lit(first_day) + pl.duration(days=both - pl.col("late"))),
             last=pl.min_horizontal("end", pl.lit(cut_off) - pl.duration(days="late")),
+            moved=pl.col("index_date") + pl.duration(days=pl.col("late") - both // 2),
         )
         .filter(pl.col("index_date").is_between("first", "last"))
-        .select("person_id", "pseudonym", "index_date", "cohort_end", "first", "last")
+        .select("person_id", "pseudonym", "index_date", "cohort_end", "late", "moved", "first", "last")
     )
     return Persons(frame, index.height - frame.height, made.collisions)
 
 
 def bounds(persons: pl.DataFrame, period: Period) -> pl.DataFrame:
-    """Return `person_id`, `pseudonym`, `index_date` and the dates `low` … `high` between which rows are
+    """Return `person_id`, `pseudonym`, `index_date`, `moved` and the dates `low` … `high` between which rows are
     delivered, sorted by person."""
     low, high = period["from_day"], period["to_day"]
     index = pl.col("index_date")
@@ -81,6 +86,7 @@ def bounds(persons: pl.DataFrame, period: Period) -> pl.DataFrame:
         "person_id",
         "pseudonym",
         "index_date",
+        "moved",
         low=pl.col("first") if low is None else pl.max_horizontal("first", index + pl.duration(days=low)),
         high=pl.col("last") if high is None else pl.min_horizontal("last", index + pl.duration(days=high)),
     ).sort("person_id")
@@ -113,9 +119,14 @@ def outcome_table(outcomes: Mapping[str, pl.DataFrame], limits: pl.DataFrame) ->
     return pl.concat([empty, *frames]).sort("person_id", "outcome", "start_day")
 
 
-def person_table(rows: pl.DataFrame, plan: Plan, limits: pl.DataFrame) -> pl.DataFrame:
-    """Return the `person` table: age at index in whole years by year of birth, 90 standing for 90 or more."""
-    age = (pl.col("index_date").dt.year() - pl.col("year_of_birth")).clip(0, AGE_CAP).cast(pl.Int32)
+def person_table(rows: pl.DataFrame, plan: Plan, limits: pl.DataFrame, *, calendar: bool = False) -> pl.DataFrame:
+    """Return the `person` table: age at index in whole years by year of birth, 90 standing for 90 or more; in an
+    extract that tells something of the calendar, in the year of the moved index."""
+    age = (
+        (pl.col("moved" if calendar else "index_date").dt.year() - pl.col("year_of_birth"))
+        .clip(0, AGE_CAP)
+        .cast(pl.Int32)
+    )
     joined = rows.join(limits, on="person_id").with_columns(person_id="pseudonym", age_at_index=age)
     return typed(joined.select(plan.given), plan).sort("person_id")
 

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from workbench.governance.concept_limits import check_concepts, limits
+from workbench.governance.date_forms import check_dates
 from workbench.governance.deliverable import deliverable, why_never
 from workbench.governance.legal_bases import legal_basis, missing_fields
 from workbench.governance.sensitive import withheld_classes
@@ -72,7 +73,7 @@ def check_request(request: Mapping[str, Any], protocol: Mapping[str, Any], cohor
     `cohort_names` are the names of the target and outcome cohort versions that the request's digests stand for.
     Raises `InvalidInput` (form, columns, concepts) and `Refused`: `governance.aggregates_only`,
     `governance.cohort_not_approved`, `governance.beyond_protocol`, `governance.period_beyond_protocol`,
-    `governance.why_not_aggregate`.
+    `governance.why_not_aggregate`, `governance.dates_beyond_protocol`, `governance.index_year_beyond_protocol`.
     """
     validate(request, "request")
     if request["study"] != protocol["study"]:
@@ -88,6 +89,7 @@ def check_request(request: Mapping[str, Any], protocol: Mapping[str, Any], cohor
     _check_columns(request["tables"])
     check_concepts(request)
     limits(request, protocol)
+    check_dates(request, protocol)
     beyond = [
         f"{table}.{column}"
         for table, columns in delivered_columns(request["tables"], protocol["tables"]).items()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench.extracts.dates import in_days
 from workbench.features.build import build_features as build
 from workbench.features.build import features_id
 from workbench.features.design import default_design, read_design
@@ -89,7 +90,7 @@ def build_features(
             facts = {"study": view.study, "subject": view.id, "before": view.digest}
             with making.making(wb.store, job, root, event(actor, "features.build", **facts)) as made:
                 _keep_design(wb, actor, view, complete)
-                manifest = build(tables, complete, view.manifest, made.folder, report, key=secret)
+                manifest = build(in_days(tables), complete, view.manifest, made.folder, report, key=secret)
                 made_id = features_id(manifest)
                 with made.publish("features", made_id, manifest) as write:
                     job.result_digest = write.event.after

@@ -56,7 +56,8 @@ def file_request(wb: Workbench, actor: Actor, study: str, asked: Mapping[str, An
     """File a request for an extract of a study and run the automatic checks at once.
 
     `asked` names `cohort` and `outcomes` (ids, digests or names), `tables`, `period`, `why_not_aggregate`, and may
-    name `concepts` and `outcome_period`. Raises `Refused` or `InvalidInput` where a check fails; then nothing is kept.
+    name `concepts`, `outcome_period`, `dates` and `index_year`. Raises `Refused` or `InvalidInput` where a check fails;
+    then nothing is kept.
     """
     with acting(wb, actor, "request.create", study=study):
         _check_kinds(asked)
@@ -85,7 +86,8 @@ def _check_kinds(asked: Mapping[str, Any]) -> None:
 
 
 def _document(wb: Workbench, actor: Actor, study: StudyView, asked: Mapping[str, Any]) -> dict[str, Any]:
-    allowed = {"cohort", "outcomes", "tables", "concepts", "period", "outcome_period", "why_not_aggregate"}
+    allowed = {"cohort", "outcomes", "tables", "concepts", "period", "outcome_period", "dates", "index_year",
+               "why_not_aggregate"}  # fmt: skip
     unknown = sorted(set(asked) - allowed)
     if unknown or "cohort" not in asked:
         raise InvalidInput(

@@ -9,6 +9,7 @@ from typing import Any
 
 from workbench.extracts.risk_words import column_names, sentences
 from workbench.governance.actors import Actor
+from workbench.governance.date_forms import SHIFTED, Dates, dates_of, delivered_dates
 from workbench.governance.deliverable import deliverable, delivered_name
 from workbench.governance.quasi_identifiers import quasi_identifiers
 from workbench.kernel.text import Lang, say
@@ -39,13 +40,15 @@ def before_delivery(view: RequestView, lang: Lang, table: Named = str) -> list[s
     `table` names a table as the reader knows it.
     """
     delivered = {name: columns.delivered for name, columns in view.columns.items()}
-    known, histories = _known(delivered), _histories(delivered)
+    dates = delivered_dates(view.document, view.protocol)
+    known, histories = _known(delivered, dates), _histories(delivered)
     links = [name for name, columns in delivered.items() if _has(name, columns, "key.")]
     persons = view.cohort.persons
     said = [say("extract.ahead_persons", lang, persons=persons.text_fr if lang == "fr" else persons.text_en)]
     said += [say("extract.ahead_known", lang, columns=column_names(known, lang))] if known else []
     said += [say("extract.ahead_histories", lang, tables=", ".join(map(table, histories)))] if histories else []
-    said += [say("extract.ahead_dates", lang)]
+    said += [say("extract.ahead_shifted" if dates.form == SHIFTED else "extract.ahead_dates", lang)]
+    said += [say("extract.ahead_index_year", lang)] if dates.index_year else []
     said += [say("extract.ahead_links", lang, tables=", ".join(map(table, links)))] if links else []
     places = ", ".join(view.protocol["destinations"])
     said += [say("extract.ahead_destinations" if places else "extract.ahead_stays", lang, places=places)]
@@ -72,22 +75,26 @@ class Meter:
 
 
 def meter(wb: Workbench, actor: Actor, protocol: Mapping[str, Any], asked: Mapping[str, Any]) -> Meter:
-    """Return the meter of a request's `tables`, `period` and `cohort` (an id, None while none is chosen).
+    """Return the meter of a request's `tables`, `period`, `index_year` and `cohort` (an id, None while none is chosen).
 
     The only numbers of persons in it are the governed ones of the cohort's diagnostics, which its members read anyway.
     """
     found = diagnosing.diagnostics_of(wb, actor, asked["cohort"]) if asked["cohort"] else None
     people = [row.persons.value is not None for row in found.people] if found else None
     return Meter(
-        _known(asked["tables"]), _known(protocol["tables"]),
+        _known(asked["tables"], delivered_dates(asked, protocol)), _known(protocol["tables"], dates_of(protocol)),
         _histories(asked["tables"]), _histories(protocol["tables"]),
         _length(asked["period"]), _length(protocol["period"]),
         None if people is None else sum(people), None if people is None else len(people),
     )  # fmt: skip
 
 
-def _known(delivered: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    return tuple(quasi.name for quasi in quasi_identifiers() if _leaves(quasi.table, quasi.column, delivered))
+def _known(delivered: Mapping[str, Sequence[str]], dates: Dates) -> tuple[str, ...]:
+    return tuple(
+        quasi.name
+        for quasi in quasi_identifiers()
+        if _leaves(quasi.table, quasi.column, delivered) or (dates.index_year and quasi.column == "index_year")
+    )
 
 
 def _histories(delivered: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

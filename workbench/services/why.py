@@ -17,6 +17,7 @@ from workbench.engines import sql
 from workbench.engines.base import Engine
 from workbench.engines.duckdb import DuckDBEngine
 from workbench.extracts import select, transform
+from workbench.extracts.dates import in_days
 from workbench.governance.actors import Actor
 from workbench.governance.pseudonyms import pseudonymize
 from workbench.governance.sensitive import withheld_classes
@@ -68,6 +69,7 @@ def why_in_extract(wb: Workbench, actor: Actor, ref: str, pseudonym: int) -> Exp
     """
     with acting(wb, actor, "cohort.why", subject=ref):
         view, tables, _ = extracts.open_tables(wb, actor, ref)
+        tables = in_days(tables)
         mine = tables["cohort"].filter(pl.col("person_id") == pseudonym)
         if mine.is_empty():
             raise Refused("services.why_no_person", extract=view.id)
