@@ -27,6 +27,7 @@ from workbench.cli.common import (
 from workbench.extracts.risk_words import sentences
 from workbench.governance import proofs
 from workbench.governance.actors import Actor
+from workbench.governance.date_forms import in_words, proof
 from workbench.governance.legal_bases import field_label
 from workbench.governance.votes import OPINIONS
 from workbench.kernel.text import say
@@ -88,6 +89,8 @@ def review(ref: Request, home: Home = None, as_name: As = None, as_json: Json = 
             for name, c in view.columns.items()
         ]
         table([words(name) for name in ("table", "requested", "approved", "delivered")], rows)
+        for what, asked, approved, given in in_words(proof(view.document, view.protocol), language()):
+            tell(words("dates", what=what, requested=asked, approved=approved, delivered=given))
         for line in limited:
             tell(line)
         _risk(told)

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from workbench.kernel.errors import Refused
+from workbench.kernel.text import Lang, say
 
 DAYS: Final = "days_from_index"
 SHIFTED: Final = "shifted"
+SIDES: Final = ("requested", "approved", "delivered")
 Form = Literal["days_from_index", "shifted"]
 
 
@@ -65,6 +67,16 @@ def proof(request: Mapping[str, Any], protocol: Mapping[str, Any]) -> dict[str, 
         "form": {name: side.form for name, side in sides.items()},
         "index_year": {name: side.index_year for name, side in sides.items()},
     }
+
+
+def in_words(said: Mapping[str, Any], lang: Lang) -> list[tuple[str, str, str, str]]:
+    """Return what `proof` returned as lines: what it is about, requested, approved and delivered."""
+    plain = dict.fromkeys(SIDES, DAYS), dict.fromkeys(SIDES, False)
+    form, year = said.get("form", plain[0]), said.get("index_year", plain[1])
+    forms = [say(f"governance.dates_{form[side]}", lang) for side in SIDES]
+    years = [say(f"governance.dates_year_{'yes' if year[side] else 'no'}", lang) for side in SIDES]
+    found = [(say("governance.dates_form", lang), *forms), (say("governance.dates_index_year", lang), *years)]
+    return [(what, asked, approved, given) for what, asked, approved, given in found]
 
 
 def delivered_form(manifest: Mapping[str, Any]) -> Dates:

@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 from workbench.extracts import risk_words
-from workbench.governance import log_periods, proofs
+from workbench.governance import date_forms, log_periods, proofs
 from workbench.governance.legal_bases import field_label, legal_basis
 from workbench.kernel import html
 from workbench.kernel.html import Html, facts, heading, join, paragraph, table, tag, whole_digest
@@ -106,9 +106,18 @@ def _extract(seen: Evidence, extract: Mapping[str, Any]) -> list[object]:
         heading(seen.t("extract", id=extract["id"])),
         facts(lines),
         seen.table(("table", "requested", "approved", "delivered"), rows, "delivered_caption"),
+        *_dates(seen, body),
         heading(seen.t("risk"), 3),
         *(paragraph(sentence) for sentence in _risk(seen, body["risk"])),
     ]
+
+
+def _dates(seen: Evidence, manifest: Mapping[str, Any]) -> list[object]:
+    """In which form time is told, side by side, where a paper names another than days."""
+    if "dates" not in manifest:
+        return []
+    rows = date_forms.in_words(manifest["dates"], seen.lang)
+    return [seen.table(("dates", "requested", "approved", "delivered"), rows, "delivered_dates")]
 
 
 def _risk(seen: Evidence, risk: Mapping[str, Any]) -> list[str]:

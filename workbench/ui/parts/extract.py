@@ -26,7 +26,7 @@ from workbench.ui.parts.markup import (
     whole_digest,
 )
 from workbench.ui.parts.risk import draw_risk
-from workbench.ui.parts.sides import column_cell, columns_delivered, limits_delivered
+from workbench.ui.parts.sides import column_cell, columns_delivered, dates_delivered, limits_delivered
 from workbench.ui.parts.why import why_person
 from workbench.ui.parts.words import day, moment, named, number, period, person, rule_name, state_badge
 from workbench.ui.state import lang, t, workbench
@@ -65,7 +65,7 @@ def draw_extract(actor: Actor, view: ExtractView) -> None:
     show(heading(t("risk_heading")))
     draw_risk(manifest["risk"])
     show(heading(t("columns_heading")), columns_delivered(manifest["columns"]))
-    show(limits_delivered(actor, manifest))
+    show(limits_delivered(actor, manifest), dates_delivered(manifest))
     show(heading(t("transforms_heading")), _transforms(manifest))
     with st.expander(t("dictionary_heading")):
         show(_dictionary(manifest))

@@ -7,14 +7,16 @@ from typing import Any
 import streamlit as st
 
 from workbench.governance.actors import Actor
+from workbench.governance.date_forms import DAYS, dates_of
 from workbench.kernel.errors import UserError
+from workbench.kernel.text import say
 from workbench.services import cohorts, requests, risk
 from workbench.services.studies import StudyView
 from workbench.ui.parts.errors import panel
 from workbench.ui.parts.markup import paragraph, show
 from workbench.ui.parts.risk import meter
 from workbench.ui.parts.words import column_name, named, period
-from workbench.ui.state import parameters, t, workbench
+from workbench.ui.state import lang, parameters, t, workbench
 
 
 def draw_form(actor: Actor, open_studies: list[StudyView]) -> None:
@@ -60,7 +62,23 @@ def _asked(protocol: dict[str, Any], titled: dict[str, str]) -> dict[str, Any]:
         "tables": tables,
         "period": bounds,
         "outcome_period": outcome_bounds,
+        **_dates(protocol),
     }
+
+
+def _dates(protocol: dict[str, Any]) -> dict[str, Any]:
+    """Ask for more of the calendar than days, where the protocol approves it; nothing of it is asked for unchosen."""
+    approved, asked = dates_of(protocol), dict[str, Any]()
+    if approved.form != DAYS:
+        forms = (DAYS, approved.form)
+        chosen = st.radio(
+            t("form_dates"), forms, format_func=lambda form: say(f"governance.dates_{form}", lang()),
+            help=t("form_dates_help"), key="requests_dates",
+        )  # fmt: skip
+        asked |= {"dates": chosen} if chosen != DAYS else {}
+    if approved.index_year and st.checkbox(t("form_index_year"), key="requests_index_year"):
+        asked["index_year"] = True
+    return asked
 
 
 def _tables(protocol: dict[str, Any]) -> dict[str, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from workbench.governance import date_forms
 from workbench.governance.actors import Actor
 from workbench.governance.legal_bases import field_label
 from workbench.governance.protocols import Columns
@@ -124,6 +125,29 @@ def limits_delivered(actor: Actor, manifest: Mapping[str, Any]) -> Html:
     return _limits(
         actor, manifest["release"], asked, allowed, {name: each["resolved"] for name, each in proofs.items()}
     )
+
+
+def dates_asked(view: RequestView) -> Html:
+    """Return the form of the dates and the index year, requested, approved and what would leave."""
+    return _dates(date_forms.proof(view.document, view.protocol))
+
+
+def dates_delivered(manifest: Mapping[str, Any]) -> Html:
+    """Return the same of an extract's manifest, with the bands of years that it delivers."""
+    said = manifest.get("dates", {})
+    bands = ", ".join(f"{band['from']}–{band['to']}" for band in said.get("bands", ()))
+    return join([_dates(said), paragraph(t("dates_bands", bands=bands)) if bands else ""])
+
+
+def dates_approved(protocol: Mapping[str, Any]) -> str:
+    """Return in words what a protocol approves."""
+    (_, _, form, _), (_, _, year, _) = date_forms.in_words(date_forms.proof({}, protocol), lang())
+    return t("dates_both", form=form, year=year)
+
+
+def _dates(said: Mapping[str, Any]) -> Html:
+    heads = [t("dates_what"), t("requested"), t("approved"), t("delivered")]
+    return join([heading(t("dates_heading")), table(heads, date_forms.in_words(said, lang()), t("dates_caption"))])
 
 
 def _limits(actor: Actor, release: str, asked: Limits, allowed: Limits, resolved: Mapping[str, int]) -> Html:

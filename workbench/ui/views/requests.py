@@ -17,7 +17,7 @@ from workbench.ui.parts.listing import Entry, chooser
 from workbench.ui.parts.markup import facts, heading, join, link, paragraph, show, tag, whole_digest
 from workbench.ui.parts.request_form import draw_form
 from workbench.ui.parts.shell import empty, my_studies
-from workbench.ui.parts.sides import columns_asked, limits_asked, opinions, request_facts, steps
+from workbench.ui.parts.sides import columns_asked, dates_asked, limits_asked, opinions, request_facts, steps
 from workbench.ui.parts.words import day, moment, person, state_badge
 from workbench.ui.state import href, t, workbench
 
@@ -101,7 +101,7 @@ def _request(actor: Actor, view: RequestView, made: list[ExtractView]) -> None:
     show(request_facts(view), opinions(view))
     if view.approval is not None:
         _decision(view)
-    show(heading(t("columns_heading")), columns_asked(view.columns), limits_asked(actor, view))
+    show(heading(t("columns_heading")), columns_asked(view.columns), limits_asked(actor, view), dates_asked(view))
     show(facts([(t("request_id"), join([tag("code", view.id), " ", whole_digest(view.digest)]))]))
 
 

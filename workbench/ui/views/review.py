@@ -37,7 +37,16 @@ from workbench.ui.parts.markup import (
 from workbench.ui.parts.proving import carry_out
 from workbench.ui.parts.risk import draw_risk
 from workbench.ui.parts.shell import my_studies
-from workbench.ui.parts.sides import columns_asked, limits_approved, limits_asked, opinions, request_facts, steps
+from workbench.ui.parts.sides import (
+    columns_asked,
+    dates_approved,
+    dates_asked,
+    limits_approved,
+    limits_asked,
+    opinions,
+    request_facts,
+    steps,
+)
 from workbench.ui.parts.study_change import proposed
 from workbench.ui.parts.thread import evidence_link
 from workbench.ui.parts.words import column_name, day, moment, named, number, period, person, role_name, state_badge
@@ -118,7 +127,7 @@ def _chosen(actor: Actor, chosen: str | None, mine: list[StudyView], asked: list
 def _request(actor: Actor, view: RequestView) -> None:
     st.subheader(t("request_heading", request=view.id), anchor=False)
     show(steps(view.state), request_facts(view))
-    show(heading(t("columns_heading")), columns_asked(view.columns), limits_asked(actor, view))
+    show(heading(t("columns_heading")), columns_asked(view.columns), limits_asked(actor, view), dates_asked(view))
     show(heading(t("risk_heading")))
     extract = risk.made_from(workbench(), actor, view)
     if extract:
@@ -247,6 +256,7 @@ def _study(actor: Actor, view: StudyView) -> None:
         ),
         (t("study_cohorts"), ", ".join(protocol["cohorts"])),
         (t("request_period"), period(protocol["period"])),
+        (t("dates_heading"), dates_approved(protocol)),
         (t("study_duration"), t("days", count=number(protocol["duration_days"]))),
         (t("study_retention"), t("days", count=number(protocol["retention_days"]))),
         (t("study_sensitive"), ", ".join(_classes(protocol)) or t("none")),
