@@ -140,8 +140,7 @@ def _dates(
     yield from inspect_dates.look_at_form(tables, manifest, request, protocol)
     yield from inspect_dates.attack(cohort, members, told, *ends)
     if told.calendar:
-        bands = manifest.get("dates", {}).get("bands", [])
-        yield from inspect_dates.attack_by_years(tables, members, told, known.tables, bands, *ends)
+        yield from inspect_dates.attack_by_years(tables, members, told, known.tables, manifest, *ends)
     if told.shifted:
         yield from inspect_dates.look_at_shift(cohort, members)
         yield from inspect_dates.look_at_rows(tables, members, protocol, known.tables)

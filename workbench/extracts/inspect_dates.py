@@ -255,10 +255,12 @@ def attack(cohort: Sealed, persons: Person, told: Form, first_day: int, cut_off:
 
 
 def attack_by_years(
-    tables: Mapping[str, Sealed], persons: Person, told: Form, release: Mapping[str, Path], bands: list[Any],
-    first_day: int, cut_off: int,
+    tables: Mapping[str, Sealed], persons: Person, told: Form, release: Mapping[str, Path],
+    manifest: Mapping[str, Any], first_day: int, cut_off: int,
 ) -> Iterator[Found]:  # fmt: skip
-    """Count only the weeks within the year that the extract tells: the index year, or the year of birth and the age."""
+    """Count only the weeks within the year that the extract tells: the index year, or the year of birth and the age (or
+    all the ages for which it stands, where the manifest names bands of ages)."""
+    bands = manifest.get("dates", {}).get("bands", [])
     low, high = _room(persons, told, first_day, cut_off)
     if told.index_year and "index_year" in tables["cohort"].schema.names:
         cohort = tables["cohort"]
@@ -271,9 +273,13 @@ def attack_by_years(
     if "person" in tables and "age_at_index" in tables["person"].schema.names and told.calendar:
         where, age = _values(tables["person"], "age_at_index", persons)
         born = _births(release["person"], persons.ids)[where]
-        exact = (age < 90) & (born > 0)  # 90 stands for more
-        years = (born + age)[exact]
-        if _recovered(years, years, where[exact], persons, low, high):
+        known = (age < 90) & (born > 0)  # 90 stands for more
+        stands = {band["age"]: band for band in manifest.get("coarsened", {}).get("ages", ())}
+        youngest, oldest = (
+            np.array([stands.get(each, {}).get(edge, each) for each in age[known].tolist()], dtype=np.int64)
+            for edge in ("from", "to")
+        )
+        if _recovered(born[known] + youngest, born[known] + oldest, where[known], persons, low, high):
             yield "offset", "person", "age_at_index"
 
 
