@@ -30,11 +30,10 @@ def _opened(home: Path) -> str:
 
 def test_the_review_tells_three_sides_and_that_a_shift_hides_little(browser: Browser, demo_copy: Path) -> None:
     request = _opened(demo_copy)
-    with serving(demo_copy) as url:
-        with visiting(App(url, demo_copy), browser) as visit:
-            visit.sign_in(OFFICER)
-            visit.open(f"/examen?id={request}")
-            sides = visit.page.get_by_role("table", name=re.compile("à la fois demandé et approuvé ; sinon des jours"))
-            expect(sides.get_by_role("row")).to_have_count(3)
-            expect(sides).to_contain_text("décalées dans le passé")
-            expect(visit.page.get_by_text("Cela cache peu")).to_be_visible()
+    with serving(demo_copy) as url, visiting(App(url, demo_copy), browser) as visit:
+        visit.sign_in(OFFICER)
+        visit.open(f"/examen?id={request}")
+        sides = visit.page.get_by_role("table", name=re.compile("à la fois demandé et approuvé ; sinon des jours"))
+        expect(sides.get_by_role("row")).to_have_count(3)
+        expect(sides).to_contain_text("décalées dans le passé")
+        expect(visit.page.get_by_text("Cela cache peu")).to_be_visible()
