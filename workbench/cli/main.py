@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 import sys
 import traceback
 from collections.abc import Mapping
@@ -15,11 +16,12 @@ from typer.exceptions import TyperException
 from workbench import __version__
 from workbench.cli.common import complain, say_aside, words
 from workbench.kernel.errors import InvalidInput, Stopped, UserError
+from workbench.kernel.settings import socket_path
 
 HELP = "Cohorts over OMOP data, governed extracts, traceable models; every step in an audit log."
 VERBS: Mapping[str, str] = {
-    "audit": "audit", "cohort": "cohort", "concepts": "concepts", "demo": "demo", "serve": "demo", "doctor": "doctor",
-    "extract": "extract", "finding": "finding",
+    "audit": "audit", "cohort": "cohort", "concepts": "concepts", "daemon": "daemon", "demo": "demo", "serve": "demo",
+    "doctor": "doctor", "extract": "extract", "finding": "finding",
     "features": "model", "jobs": "jobs", "key": "key", "load": "load", "model": "model",
     "optout": "optout", "output": "output", "releases": "releases", "study": "study",
     "trace": "trace", "user": "users",
@@ -58,19 +60,20 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def run(arguments: list[str]) -> int:
-    """Run one command and return its exit code."""
+def run(arguments: list[str], *, here: bool = False) -> int:
+    """Run one command and return its exit code; the service runs it where there is one, unless `here`."""
     as_json = "--json" in arguments
     try:
         _refuse_empty(arguments)
-        result = app(arguments[0] if arguments else None)(args=arguments, prog_name="workbench", standalone_mode=False)
+        result = None if here or socket_path() is None else _asked(arguments)
+        if result is None:
+            made = app(arguments[0] if arguments else None)
+            signal.siginterrupt(signal.SIGINT, True)  # Polars lets calls go on after Ctrl-C: waiting for input too
+            result = made(args=arguments, prog_name="workbench", standalone_mode=False)
     except typer.Exit as leave:
         result = leave.exit_code
     except TyperException as error:
-        detail = getattr(error, "format_message", error.__str__)()
-        say_aside(words("usage_error", detail=detail), "bold")
-        say_aside(words("usage"))
-        return 2
+        return misunderstood(error)
     except UserError as error:
         return complain(error, as_json)
     except (typer.Abort, KeyboardInterrupt, BrokenPipeError):
@@ -80,6 +83,20 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         return complain(Stopped("store.stopped"), as_json) if _is_interrupted(error) else _fault(error)
     return complain(Stopped("store.stopped"), as_json) if result == INTERRUPTED else int(result or 0)
+
+
+def misunderstood(error: TyperException) -> int:
+    """Say why a command was not understood; return the exit code."""
+    detail = getattr(error, "format_message", error.__str__)()
+    say_aside(words("usage_error", detail=detail), "bold")
+    say_aside(words("usage"))
+    return 2
+
+
+def _asked(arguments: list[str]) -> int | None:
+    from workbench.cli.remote.client import asked  # noqa: PLC0415 - only where there is a service to ask
+
+    return asked(arguments)
 
 
 def _refuse_empty(arguments: list[str]) -> None:

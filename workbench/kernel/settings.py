@@ -78,6 +78,12 @@ def load_settings(home: Path | None = None, environ: Mapping[str, str] | None = 
     )
 
 
+def socket_path(environ: Mapping[str, str] | None = None) -> Path | None:
+    """Return the socket by which other users of the machine ask the service (`$WORKBENCH_SOCKET`), None without it."""
+    named = (os.environ if environ is None else environ).get("WORKBENCH_SOCKET")
+    return Path(named).absolute() if named else None
+
+
 def language(environ: Mapping[str, str] | None = None) -> Lang:
     """Return the installation's language; it can be told even where other settings cannot be read."""
     env = os.environ if environ is None else environ

@@ -29,6 +29,12 @@ class Person:
     closed: bool = False
 
 
+class _Asking:
+    """The user of the operating system for whom this whole process works, where it is not its own."""
+
+    user: str | None = None
+
+
 STEWARD = Actor("steward", Role.DATA_STEWARD, "Data steward")
 
 
@@ -86,8 +92,16 @@ def sign_in(wb: Workbench, name: str, authentication: Mapping[str, Any] | None =
     return actor
 
 
+def act_for(user: str) -> None:
+    """From now on this process acts for another user of the operating system, whom the kernel named at the other end of
+    the service's socket. For the whole process and for good: no part of it may fall back to the service account."""
+    _Asking.user = user
+
+
 def system_user() -> str:
     """Return the operating system's user of this process: asked of the system, since an environment can be written."""
+    if _Asking.user is not None:
+        return _Asking.user
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # a container may run under a number that has no name
