@@ -24,7 +24,7 @@ from workbench.intake.nodes import (
 )
 from workbench.intake.quality.checks import FEMALE, MALE, Check
 from workbench.intake.quality.data import Data, alias
-from workbench.intake.quality.dense import Known, is_whole, known, once, whole
+from workbench.intake.quality.dense import Known, is_whole, known, once, rises, whole
 from workbench.intake.quality.rowwise import WHO, Numbers
 
 _LOOKED_UP = ("person", "visit_occurrence")
@@ -41,6 +41,9 @@ def keys(data: Data, checks: Sequence[Check]) -> Numbers:
 
 def repeated(data: Data, table: str, key: str) -> int:
     """Return how many rows have an id that another row has too."""
+    kept = data.kept.get((table, key))
+    if kept is None and is_whole(data, table, key) and rises(data, table, key):
+        return 0
     if once(data, table, key):
         if table not in _LOOKED_UP:
             del data.kept[table, key]

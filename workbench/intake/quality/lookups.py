@@ -5,8 +5,9 @@ Concepts are looked up once for each that a column holds (`workbench.vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -164,11 +165,7 @@ def _lost(data: Data, checks: Sequence[Check], table: str, key: str) -> list[int
     ids = known(data, table, key)
     if ids is None or not all(is_whole(data, check.table, str(check.column)) for check in checks):
         return _joined(data, checks, table, key)
-    lost: list[int] = []
-    for check in checks:
-        values = data.ids(check.table, str(check.column))
-        lost.append(sum(len(each) - int(np.count_nonzero(ids.has(each))) for each in values))
-    return lost
+    return [sum(ids.lost(each) for each in data.ids(check.table, str(check.column))) for check in checks]
 
 
 def _joined(data: Data, checks: Sequence[Check], table: str, key: str) -> list[int]:
@@ -254,7 +251,7 @@ def _far(data: Data, parts: Sequence[_Visited]) -> list[tuple[int, int]]:
         ids = known(data, table, key, _days_of_visits(data, grouped=True), days=2)
     if ids is None or not all(is_whole(data, part.table, part.column) for part in parts):
         return _joined_visits(data, rows, _days_of_visits(data, grouped=bool(repeated(data, table, key))))
-    return [_far_from(data, each, ids) for each in rows]
+    return [_far_from(_with_days(data, part, each), ids) for part, each in zip(parts, rows, strict=True)]
 
 
 def _days_of_visits(data: Data, *, grouped: bool) -> exp.Select:
@@ -278,9 +275,17 @@ def _ever(end: str) -> Node:
     return cast(text(end), "DATE")
 
 
-def _far_from(data: Data, rows: exp.Select, visits: Known) -> tuple[int, int]:
+def _with_days(data: Data, part: _Visited, rows: exp.Select) -> Iterator[tuple[Any, ...]]:
+    """Return ids of visits and days, without a query where the file holds days as such."""
+    day = str(part.within.column) if part.within else ""
+    if data.types[part.table].get(day) == "DATE":
+        return data.ids_and_days(part.table, part.column, day)
+    return data.batches(rows)
+
+
+def _far_from(rows: Iterator[tuple[Any, ...]], visits: Known) -> tuple[int, int]:
     inside = outside = 0
-    for ids, day in data.batches(rows):
+    for ids, day in rows:
         there, (first, last) = visits.of(ids)
         inside += int(np.count_nonzero(there))
         far = (day < first) | (last < day)
