@@ -127,7 +127,8 @@ def alias(table: exp.Table, name: str) -> exp.Table:
 
 def _numpy(values: pa.Array) -> NDArray[Any]:
     """Return numbers, anything where there is none. `to_numpy` would import pandas, which takes half a second."""
-    bare = pa.Array.from_buffers(values.type, len(values), [None, values.buffers()[1]], offset=values.offset)
+    data = [None, values.buffers()[1]]
+    bare = pa.Array.from_buffers(values.type, len(values), data, offset=values.offset)  # pyright: ignore[reportAttributeAccessIssue]
     return np.from_dlpack(bare)
 
 
