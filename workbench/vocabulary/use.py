@@ -41,7 +41,7 @@ DERIVED = ("condition_era", "dose_era", "drug_era")
 """Tables made of the records of others: what they hold is not counted twice."""
 
 
-_GROUPED = "grouped"
+_GROUPED, _COUNTED = "grouped", "counted"
 
 
 @dataclass(frozen=True)
@@ -56,26 +56,24 @@ class Used:
 
 def count_use(connection: Any, tables: Iterable[Used]) -> pa.Table:
     """Return the records of every concept in every column (`SCHEMA`), sorted by its first three columns."""
-    parts = [SCHEMA.empty_table()]
+    names = ", ".join(SCHEMA.names)
     with connection.cursor() as cursor:
+        cursor.execute(
+            f"CREATE TEMP TABLE {_COUNTED} (table_name VARCHAR, column_name VARCHAR, concept_id BIGINT, "
+            "records BIGINT, crowd BIGINT)"
+        ).fetchall()
         for each in tables:
             rows, filled = footers.filled(each.path)
             lacking = {name: 0 if count is None else rows - count for name, count in filled.items()}
-            parts.append(_nothing(each.table, {name: lacking[name] for name in each.columns if lacking[name]}))
+            nothing = [(each.table, name, None, lacking[name], None) for name in each.columns if lacking[name]]
+            if nothing:  # rows without a value: the files' own statistics count them
+                cursor.executemany(f"INSERT INTO {_COUNTED} VALUES (?, ?, ?, ?, ?)", nothing)  # noqa: S608
             some = {name: lacking[name] > 0 for name in each.columns if lacking[name] < rows}
             together = [name for name in some if 2 * lacking[name] < rows]
             if some:
                 query = _query(each, some, together if len(together) > 1 else ())
-                parts.append(cursor.sql(query.sql("duckdb")).to_arrow_table().cast(SCHEMA))
-    keys = [("table_name", "ascending"), ("column_name", "ascending"), ("concept_id", "ascending")]
-    return pa.concat_tables(parts).sort_by(keys)
-
-
-def _nothing(table: str, lacking: Mapping[str, int]) -> pa.Table:
-    """Return the lines of rows without a value, by column: the files' own statistics count them."""
-    none = pa.nulls(len(lacking), pa.int64())
-    values = [pa.array([table] * len(lacking)), pa.array(list(lacking)), none, pa.array(list(lacking.values())), none]
-    return pa.table(values, names=SCHEMA.names).cast(SCHEMA)
+                cursor.execute(exp.Insert(this=exp.to_table(_COUNTED), expression=query).sql("duckdb")).fetchall()
+        return cursor.sql(f"SELECT {names} FROM {_COUNTED} ORDER BY ALL").to_arrow_table()  # noqa: S608
 
 
 def classes_of(person: exp.Condition) -> exp.Condition:

@@ -86,8 +86,8 @@ def _steps(
 
 
 def _of_concepts(data: Data, checks: Sequence[Check], known: pa.Table | None) -> Numbers:
-    use = lookups.concepts_in_use(data, checks, known)
-    return lookups.concepts(data, checks, use) | lookups.unmapped(data, checks, use)
+    lookups.concepts_in_use(data, checks, known)
+    return lookups.concepts(data, checks) | lookups.unmapped(data, checks)
 
 
 def _nothing(_: None) -> Numbers:

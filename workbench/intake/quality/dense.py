@@ -68,7 +68,7 @@ class _Places:
         new = self.find(ids) < 1 << PAGE
         if not new.any():
             return self._found[: len(ids)]
-        pages = np.unique(_runs(ids[new] >> PAGE)) - self._below
+        pages = _runs(np.sort(_runs(ids[new] >> PAGE))) - self._below
         self._directory[pages] = self.size + (np.arange(len(pages)) << PAGE)
         self.size += len(pages) << PAGE
         if self.size > self._most:
@@ -87,9 +87,9 @@ class Known:
     def __len__(self) -> int:
         return int(np.count_nonzero(self._there))
 
-    def has(self, ids: Ints) -> NDArray[np.bool_]:
-        """Say of each id whether it is there."""
-        return self._there.take(self._places.find(ids))
+    def lost(self, ids: Ints) -> int:
+        """Return how many of the ids are not there."""
+        return len(ids) - int(np.count_nonzero(self._there.take(self._places.find(ids))))
 
     def of(self, ids: Ints) -> tuple[NDArray[np.bool_], list[Days]]:
         """Say of each id whether it is there, and return the columns' values: any, for one that is not."""
@@ -131,6 +131,17 @@ def once(data: Data, table: str, key: str) -> bool | None:
     if ids is None or len(ids) < data.filled[table, key]:
         return None if ids is None else False
     data.kept[table, key] = ids
+    return True
+
+
+def rises(data: Data, table: str, key: str) -> bool:
+    """Answer whether each id of a column is greater than the one before, so that none stands twice. Keys counted up as
+    a release is sorted do; where they do not, this most often ends at the first rows."""
+    last: int | None = None
+    for ids in data.ids(table, key):
+        if len(ids) and ((last is not None and ids[0] <= last) or not (ids[1:] > ids[:-1]).all()):
+            return False
+        last = int(ids[-1]) if len(ids) else last
     return True
 
 

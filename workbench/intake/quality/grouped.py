@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
 from sqlglot import exp
 
 from workbench.intake.nodes import (
@@ -25,7 +24,7 @@ from workbench.intake.nodes import (
 )
 from workbench.intake.quality.checks import FEMALE, MALE, Check
 from workbench.intake.quality.data import Data, alias
-from workbench.intake.quality.dense import Known, is_whole, known, once, whole
+from workbench.intake.quality.dense import Known, is_whole, known, once, rises, whole
 from workbench.intake.quality.rowwise import WHO, Numbers
 
 _LOOKED_UP = ("person", "visit_occurrence")
@@ -42,6 +41,9 @@ def keys(data: Data, checks: Sequence[Check]) -> Numbers:
 
 def repeated(data: Data, table: str, key: str) -> int:
     """Return how many rows have an id that another row has too."""
+    kept = data.kept.get((table, key))
+    if kept is None and is_whole(data, table, key) and rises(data, table, key):
+        return 0
     if once(data, table, key):
         if table not in _LOOKED_UP:
             del data.kept[table, key]
@@ -144,9 +146,9 @@ def _sexes(data: Data, place: tuple[str, str], checks: Sequence[Check]) -> Numbe
         for number_of, check in enumerate(checks)
         for concept in check.concepts
     ]
-    columns = zip(*lines, strict=True)
-    names = ("check_number", "concept_id", "sex", "descendants")
-    asked = data.upload("asked_sexes", pa.table([pa.array(each) for each in columns], names=list(names)))
+    kinds = {"check_number": "BIGINT", "concept_id": "BIGINT", "sex": "BIGINT", "descendants": "BOOLEAN"}
+    columns = zip(kinds.values(), zip(*lines, strict=True), strict=True)
+    asked = data.list_up("asked_sexes", dict(zip(kinds, columns, strict=True)))
     members = [column(name) for name in ("check_number", "concept_id", "sex")]
     alone = select(*members, source=asked, where=negate(column("descendants")))
     if "concept_ancestor" in data.files:
@@ -174,7 +176,7 @@ def units(data: Data, checks: Sequence[Check]) -> Numbers:
     mine = {check.concepts[0]: check for check in checks if check.name == "plausibleUnitConceptIds"}
     if not mine or not data.has("measurement", "measurement_concept_id"):
         return {}
-    asked = data.upload("asked_units", pa.table({"concept_id": pa.array(list(mine), pa.int64())}))
+    asked = data.list_up("asked_units", {"concept_id": ("BIGINT", list(mine))})
     concept, unit = column("measurement_concept_id", "t"), column("unit_concept_id", "t")
     query = select(concept, unit, call("count"), source=data.scan("measurement", "t"))
     query = query.join(alias(asked, "a"), on=equal(column("concept_id", "a"), concept), copy=False)

@@ -5,12 +5,12 @@ Concepts are looked up once for each that a column holds (`workbench.vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from sqlglot import exp
 
 from workbench.intake.nodes import (
@@ -43,16 +43,17 @@ CONCEPTS = ("fkDomain", "fkClass", "isStandardValidConcept")
 UNMAPPED = ("standardConceptRecordCompleteness", "sourceConceptRecordCompleteness")
 WEEK = 7
 VISIT = ("visit_occurrence", "visit_occurrence_id")
+_USE = "checked_use"
 _WIDE = {"concept_ancestor", "concept_relationship", "concept_synonym"}
 """Tables that are a vocabulary's own and long: a row of theirs is looked up as it is."""
 
 
-def concepts_in_use(data: Data, checks: Sequence[Check], known: pa.Table | None) -> pa.Table:
-    """Return how often each concept stands in each column that is checked for its concepts.
+def concepts_in_use(data: Data, checks: Sequence[Check], known: pa.Table | None) -> None:
+    """Make the work table `checked_use`: how often each concept stands in each column that is checked for its concepts.
 
     `known` holds those that were counted already.
     """
-    counted = set() if known is None else {(row["t"], row["c"]) for row in _places(known)}
+    counted = set() if known is None else _places(data, known)
     wanted: dict[str, list[str]] = {}
     for check in checks:
         of_concepts = check.name in (*CONCEPTS, *UNMAPPED) or check.other == "concept.concept_id"
@@ -61,18 +62,20 @@ def concepts_in_use(data: Data, checks: Sequence[Check], known: pa.Table | None)
             if data.has(*here) and here not in counted and check.column not in wanted.get(check.table, ()):
                 wanted.setdefault(check.table, []).append(check.column)
     rest = count_use(data.connection, [Used(name, data.files[name], each, False) for name, each in wanted.items()])
-    return rest if known is None else pa.concat_tables([known, rest])
+    data.upload(_USE, rest if known is None else pa.concat_tables([known, rest]))
 
 
-def _places(use: pa.Table) -> list[dict[str, str]]:
-    pairs = use.select(["table_name", "column_name"]).group_by(["table_name", "column_name"]).aggregate([])
-    return [{"t": row["table_name"], "c": row["column_name"]} for row in pairs.to_pylist()]
+def _places(data: Data, use: pa.Table) -> set[tuple[str, str]]:
+    """Return the tables and columns whose concepts were counted."""
+    places = select(column("table_name"), column("column_name"), source=data.upload(_USE, use)).distinct(copy=False)
+    return {(table, name) for table, name in data.lines(places)}
 
 
-def unmapped(data: Data, checks: Sequence[Check], use: pa.Table) -> Numbers:
+def unmapped(data: Data, checks: Sequence[Check]) -> Numbers:
     """Count rows of concept 0, where nothing but the concept decides whether it lacks."""
-    zeros = {(row["table_name"], row["column_name"]): row["records"]
-             for row in use.filter(pc.equal(use["concept_id"], 0)).to_pylist()}  # fmt: skip
+    names = [column(name) for name in ("table_name", "column_name", "records")]
+    zero = select(*names, source=exp.to_table(_USE), where=equal(column("concept_id"), number(0)))
+    zeros = {(table, name): records for table, name, records in data.lines(zero)}
     return {
         check: (zeros.get((check.table, str(check.column)), 0), data.filled[check.table, str(check.column)])
         for check in checks
@@ -80,7 +83,7 @@ def unmapped(data: Data, checks: Sequence[Check], use: pa.Table) -> Numbers:
     }
 
 
-def concepts(data: Data, checks: Sequence[Check], use: pa.Table) -> Numbers:
+def concepts(data: Data, checks: Sequence[Check]) -> Numbers:
     """Count rows whose concept is unknown, of another domain or class, not standard or not valid: one query for all."""
     mine = [check for check in checks if _by_concept(check) and data.has(check.table, str(check.column))]
     if not mine or "concept" not in data.files:
@@ -94,8 +97,7 @@ def concepts(data: Data, checks: Sequence[Check], use: pa.Table) -> Numbers:
         "domain": [expected.get("fkDomain", {}).get(place) for place in places],
         "class": [expected.get("fkClass", {}).get(place) for place in places],
     }
-    data.upload("checked_places", pa.table(rules, schema=pa.schema([(name, pa.string()) for name in rules])))
-    data.upload("checked_use", use)
+    data.list_up("checked_places", {name: ("VARCHAR", values) for name, values in rules.items()})
     found = {(row[0], row[1]): row[2:] for row in data.lines(_judged(data))}
     return {check: _numbers(data, check, found[check.table, str(check.column)]) for check in mine}
 
@@ -119,7 +121,7 @@ def _judged(data: Data) -> exp.Select:
     failed = [call("sum", exp.Case(ifs=[exp.If(this=test, true=rows)], default=number(0))) for test in tests]
     query = select(*place, *failed, source=_aliased("checked_places", "p"))
     here = [equal(column(name, "u"), column(name, "p")) for name in ("table_name", "column_name")]
-    query = query.join(_aliased("checked_use", "u"), on=both(*here), copy=False)
+    query = query.join(_aliased(_USE, "u"), on=both(*here), copy=False)
     same = equal(column("concept_id", "c"), column("concept_id", "u"))
     return query.join(data.scan("concept", "c"), on=same, join_type="left", copy=False).group_by(*place, copy=False)
 
@@ -163,11 +165,7 @@ def _lost(data: Data, checks: Sequence[Check], table: str, key: str) -> list[int
     ids = known(data, table, key)
     if ids is None or not all(is_whole(data, check.table, str(check.column)) for check in checks):
         return _joined(data, checks, table, key)
-    lost: list[int] = []
-    for check in checks:
-        values = data.ids(check.table, str(check.column))
-        lost.append(sum(len(each) - int(np.count_nonzero(ids.has(each))) for each in values))
-    return lost
+    return [sum(ids.lost(each) for each in data.ids(check.table, str(check.column))) for check in checks]
 
 
 def _joined(data: Data, checks: Sequence[Check], table: str, key: str) -> list[int]:
@@ -253,7 +251,7 @@ def _far(data: Data, parts: Sequence[_Visited]) -> list[tuple[int, int]]:
         ids = known(data, table, key, _days_of_visits(data, grouped=True), days=2)
     if ids is None or not all(is_whole(data, part.table, part.column) for part in parts):
         return _joined_visits(data, rows, _days_of_visits(data, grouped=bool(repeated(data, table, key))))
-    return [_far_from(data, each, ids) for each in rows]
+    return [_far_from(_with_days(data, part, each), ids) for part, each in zip(parts, rows, strict=True)]
 
 
 def _days_of_visits(data: Data, *, grouped: bool) -> exp.Select:
@@ -277,9 +275,17 @@ def _ever(end: str) -> Node:
     return cast(text(end), "DATE")
 
 
-def _far_from(data: Data, rows: exp.Select, visits: Known) -> tuple[int, int]:
+def _with_days(data: Data, part: _Visited, rows: exp.Select) -> Iterator[tuple[Any, ...]]:
+    """Return ids of visits and days, without a query where the file holds days as such."""
+    day = str(part.within.column) if part.within else ""
+    if data.types[part.table].get(day) == "DATE":
+        return data.ids_and_days(part.table, part.column, day)
+    return data.batches(rows)
+
+
+def _far_from(rows: Iterator[tuple[Any, ...]], visits: Known) -> tuple[int, int]:
     inside = outside = 0
-    for ids, day in data.batches(rows):
+    for ids, day in rows:
         there, (first, last) = visits.of(ids)
         inside += int(np.count_nonzero(there))
         far = (day < first) | (last < day)

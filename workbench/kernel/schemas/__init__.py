@@ -27,8 +27,8 @@ def validate(document: Mapping[str, Any], kind: str) -> None:
     Raises `InvalidInput` (`kernel.document_invalid`) naming the first place that does not fit, never its value:
     values may identify somebody.
     """
-    validator: Any = _Validator(schema(kind))
-    problems: list[Any] = sorted(validator.iter_errors(document), key=lambda error: list(map(str, error.absolute_path)))
+    found = _validator(kind).iter_errors(document)
+    problems: list[Any] = sorted(found, key=lambda error: list(map(str, error.absolute_path)))
     if problems:
         first = problems[0]
         path = "/".join(map(str, first.absolute_path)) or "/"
@@ -42,6 +42,25 @@ def _pattern(validator: Any, pattern: str, instance: Any, _: Any) -> Iterator[js
 
 
 _Validator = cast("Any", validators).extend(jsonschema.Draft202012Validator, {"pattern": _pattern})
+
+
+@cache
+def _validator(kind: str) -> Any:
+    whole = schema(kind)
+    return _Validator(_inlined(whole, whole.get("$defs", {})))
+
+
+def _inlined(part: Any, definitions: Mapping[str, Any]) -> Any:
+    """Return a schema with what each reference names in its place (none names itself): looking references up takes most
+    of the time of a document with thousands of them."""
+    if isinstance(part, list):
+        return [_inlined(each, definitions) for each in cast("list[Any]", part)]
+    if not isinstance(part, dict):
+        return part
+    members = cast("dict[str, Any]", part)
+    if "$ref" in members:
+        return _inlined(definitions[members["$ref"].removeprefix("#/$defs/")], definitions)
+    return {name: _inlined(each, definitions) for name, each in members.items()}
 
 
 def _rule(error: Any) -> str:
