@@ -263,7 +263,7 @@ def _study(actor: Actor, view: StudyView) -> None:
     show(facts(lines), heading(t("study_basis_fields")), facts(asked))
     show(heading(t("columns_heading")), table([t("domain"), t("columns")], rows, t("study_tables_caption")))
     show(limits_approved(actor, protocol))
-    show(proposed(view))
+    show(proposed(actor, view))
     if view.proposed:
         if view.proposed.protocol.get("concepts") != protocol.get("concepts"):
             show(limits_approved(actor, view.proposed.protocol))
