@@ -60,7 +60,8 @@ def proposal(connection: Connection, study: str, valid: Mapping[str, Any]) -> Pr
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any], above: str = "") -> dict[str, tuple[Any, Any]]:
     found: dict[str, tuple[Any, Any]] = {}
     for name in sorted({*before, *after}):
-        old, new = before.get(name), after.get(name)
+        old: Any = before.get(name)
+        new: Any = after.get(name)
         if name == CONCEPTS and not above:
             old, new = old or {}, new or {}
         if isinstance(old, dict) and isinstance(new, dict):
