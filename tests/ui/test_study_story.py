@@ -18,6 +18,7 @@ pytestmark = pytest.mark.browser
 TITLE = "Sinusites sous AINS"
 
 
+@pytest.mark.long
 def test_from_an_empty_form_to_an_extract(browser: Browser, demo_copy: Path) -> None:
     with serving(demo_copy) as url:
         app = App(url, demo_copy)
