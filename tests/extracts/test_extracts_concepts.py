@@ -10,10 +10,11 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from made_release import Case, Papers, build, secrets, write_release
 
-from workbench.extracts import package, select
+from workbench.extracts import inspect_concepts, package, select
 from workbench.extracts.inspect import inspect_extract, truth
 from workbench.extracts.read import read_manifest, read_table
 from workbench.governance.sealed import write_sealed
@@ -198,3 +199,19 @@ def test_many_row_groups_are_looked_through(tmp_path: Path, monkeypatch: pytest.
     papers.protocol["concepts"] = {TABLE: [one(101)]}  # as if the protocol had approved less
     assert inspected(tmp_path / "x", case, papers) == {"outside_concepts", "other_concepts"}
     assert all(say("extract.finding_other_concepts", lang) for lang in LANGS)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("values", [[5], [0], [41], [7, 33], [12, 99], list(range(50))])
+def test_a_vocabulary_in_parts_is_read_where_its_numbers_may_be(
+    tmp_path: Path, ordered: bool, values: list[int]
+) -> None:
+    """Parts that say nothing of their numbers, or hold none, are read or left like the others: by what is in them."""
+    pairs = [(None if above == 20 else above, 100 * above + below) for above in range(40) for below in range(3)]
+    rows = pairs if ordered else sorted(pairs, key=lambda pair: pair[1] % 97)
+    table = pa.table({"below": [low for _, low in rows], "above": [high for high, _ in rows]})
+    for statistics in (True, False):
+        path = tmp_path / f"{statistics}.parquet"
+        pq.write_table(table, path, row_group_size=10, write_statistics=statistics)
+        found = inspect_concepts._where(path, "above", values, "below")  # pyright: ignore[reportPrivateUsage]
+        assert sorted(found.tolist()) == sorted(low for high, low in pairs if high in values)

@@ -12,7 +12,8 @@ from tests.conftest import workbench
 from workbench.governance import audit
 from workbench.governance.actors import Actor
 from workbench.kernel.errors import InvalidInput, Refused
-from workbench.services import auditing, demo, evidence, extracts, requests, studies, tracing
+from workbench.kernel.text import LANGS
+from workbench.services import amendments, auditing, demo, evidence, extracts, requests, studies, tracing
 from workbench.services.context import Workbench
 
 LONGER = {**demo.PROTOCOL, "duration_days": demo.PROTOCOL["duration_days"] + 30}
@@ -141,3 +142,30 @@ def test_the_command_line(demo_copy: Path) -> None:
     assert str(LONGER["duration_days"]) in said
     run("ethics", "study", "open", demo.STUDY, "--protocol", digest, "--reason", "longer")
     assert "expired" in run("ethics", "extract", "list")
+
+
+def test_a_change_of_concepts_alone_is_told_by_their_names(wb: Workbench, researcher: Actor, officer: Actor) -> None:
+    limited = {**demo.PROTOCOL, "concepts": {"drug_exposure": [{"domain": "Drug"}]}}
+    first = studies.amend_study(wb, researcher, limited).proposed
+    assert first is not None
+    assert first.changes == {"concepts.drug_exposure": (None, [{"domain": "Drug"}])}
+    studies.open_study(wb, officer, demo.STUDY, protocol_digest=first.digest, reason="only drugs")
+    items = [{"concept": 1125315}, {"concept": 1127433, "excluded": True, "descendants": False}]
+    narrower = {**demo.PROTOCOL, "concepts": {"drug_exposure": items}}
+    view = studies.amend_study(wb, researcher, narrower)
+    assert view.proposed is not None
+    assert view.proposed.changes == {"concepts.drug_exposure": ([{"domain": "Drug"}], items)}
+    english, french = (amendments.in_words(wb, officer, view.protocol, view.proposed, lang) for lang in LANGS[::-1])
+    names = "Acetaminophen (1125315)", "Acetaminophen 325 MG Oral Tablet (1127433)"
+    assert english == {
+        "concepts.drug_exposure": (
+            "every concept of the domain Drug", f"{names[0]} and what is below it; but not {names[1]} alone"
+        )
+    }  # fmt: skip
+    assert french["concepts.drug_exposure"] == (
+        "tous les concepts du domaine Drug", f"{names[0]} et ce qui est au-dessous ; mais pas {names[1]} seul"
+    )  # fmt: skip
+    wider = studies.amend_study(wb, researcher, dict(demo.PROTOCOL)).proposed
+    assert wider is not None
+    told = amendments.in_words(wb, officer, view.protocol, wider, "fr")
+    assert told == {"concepts.drug_exposure": ("tous les concepts du domaine Drug", "tous les concepts")}

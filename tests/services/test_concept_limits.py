@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,17 @@ import pytest
 from tests.conftest import workbench
 from workbench.governance.actors import Actor
 from workbench.kernel.errors import InvalidInput
-from workbench.services import concept_limits, demo, extracts, requests, studies, why
+from workbench.services import (
+    concept_limits,
+    demo,
+    evidence,
+    evidence_page,
+    extracts,
+    register,
+    requests,
+    studies,
+    why,
+)
 from workbench.services.context import Workbench
 from workbench.services.holding import reading
 from workbench.services.releases import current_release
@@ -102,3 +113,24 @@ def test_from_the_protocol_to_the_extract(
     assert in_view == set(demo.TABLES) - set(proofs)
     shown = json.loads(workbench("extract", "list", "--json", *home, cwd=demo_copy.parent).stdout)
     assert any(each["manifest"].get("concepts") == proofs for each in shown["extracts"])
+
+
+def test_register_and_evidence_tell_concepts_by_their_names(wb: Workbench, researcher: Actor, officer: Actor) -> None:
+    study = studies.create_study(wb, researcher, protocol(APPROVED))
+    studies.open_study(wb, officer, study.id, protocol_digest=study.digest, reason="r")
+    request = requests.file_request(wb, researcher, study.id, {**demo.REQUEST, "concepts": REQUESTED})
+    requests.decide(wb, officer, request.id, "approved", protocol_digest=study.digest, reason="r")
+    made = extracts.run_extract(wb, researcher, request.id)
+    public = register.public_register(wb, officer)
+    limited = {each["study"]: each.get("concepts") for each in public["studies"]}
+    assert limited[demo.STUDY] is None
+    assert limited[study.id]["drug_exposure"]["fr"] == "tous les concepts du domaine Drug"
+    said = f"Conditions: Sinusitis ({SINUSITIS}) and what is below it; Acute bronchitis ({BRONCHITIS}) alone"
+    assert register.as_html(public, "en").count(said) == 1
+    assert "Diagnostics\u00a0: Sinusitis" in register.as_html(public, "fr")
+    found = evidence.collect(wb, officer, made.id)
+    asked = f"but not Viral sinusitis ({VIRAL}) and what is below it"
+    resolved = made.manifest["concepts"]["condition_occurrence"]["resolved"]
+    assert re.search(rf"{re.escape(asked)}</td><td>Sinusitis.*?</td><td>{resolved}<", evidence_page.page(found, "en"))
+    assert "tous les concepts du domaine Drug" in evidence_page.page(found, "fr")
+    assert evidence.pack(wb, officer, made.id).content == evidence.pack(wb, officer, made.id).content

@@ -15,12 +15,14 @@ from workbench.services.context import open_workbench
 
 pytestmark = pytest.mark.browser
 
+LIMIT = {"condition_occurrence": [{"concept": 4283893}, {"concept": 40481087, "excluded": True}]}
+
 
 def test_the_officer_reads_what_changes_and_accepts_it(browser: Browser, demo_copy: Path) -> None:
     wb = open_workbench(load_settings(demo_copy, {}))
     researcher, officer = (people.actor_named(wb, name) for name in ("researcher", "ethics"))
     former = studies.show_study(wb, officer, demo.STUDY).protocol
-    longer = {**former, "duration_days": former["duration_days"] + 30}
+    longer = {**former, "duration_days": former["duration_days"] + 30, "concepts": LIMIT}
     change = studies.amend_study(wb, researcher, longer).proposed
     assert change is not None
     with serving(demo_copy) as url, visiting(App(url, demo_copy), browser) as visit:
@@ -29,6 +31,9 @@ def test_the_officer_reads_what_changes_and_accepts_it(browser: Browser, demo_co
         differs = visit.page.get_by_role("table", name="Ce que le changement touche")
         expect(differs).to_contain_text("duration_days")
         expect(differs).to_contain_text(str(longer["duration_days"]))
+        expect(differs.get_by_role("row").filter(has_text="Diagnostics")).to_contain_text(
+            "Sinusitis (4283893) et ce qui est au-dessous ; mais pas Viral sinusitis"
+        )
         expect(visit.page.get_by_text("ferme ses extraits ouverts")).to_be_visible()
         visit.shot("examen_changement")
         visit.page.get_by_role("textbox", name="Motif").first.fill("Suivi plus long, même finalité.")

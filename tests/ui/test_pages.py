@@ -20,6 +20,7 @@ pytestmark = pytest.mark.browser
 PAGES = {
     RESEARCHER: {
         "/": "Home",
+        "/etudes": "Studies",
         "/donnees": "Data",
         "/cohortes": "Cohorts",
         "/demandes": "Requests and extracts",

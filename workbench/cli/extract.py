@@ -98,7 +98,7 @@ def review(ref: Request, home: Home = None, as_name: As = None, as_json: Json = 
 
 def _limits(wb: Workbench, actor: Actor, view: RequestView) -> list[str]:
     """Return the lines on the concepts to which the requested tables are limited."""
-    release, every = view.protocol["release"], words("every_concept")
+    release, every = view.protocol["release"], say("governance.limit_every", language())
     asked, allowed = (
         concept_limits.in_words(wb, actor, release, paper.get("concepts", {}), language())
         for paper in (view.document, view.protocol)

@@ -24,11 +24,13 @@ from workbench.cli.common import (
     tell,
     words,
 )  # fmt: skip
+from workbench.governance.actors import Actor
 from workbench.kernel.digest import digest_document
 from workbench.kernel.errors import InvalidInput
 from workbench.kernel.text import Lang
-from workbench.services import concept_limits, studies
+from workbench.services import amendments, concept_limits, studies
 from workbench.services import register as registers
+from workbench.services.context import Workbench
 from workbench.services.own_data import in_a_home
 from workbench.services.studies import StudyView
 from workbench.store import files
@@ -46,7 +48,7 @@ def create(
 ) -> None:  # fmt: skip
     """Keep a draft protocol; until it is opened the study is a feasibility space: aggregates only."""
     with opened(home, as_name) as (wb, actor):
-        _made(studies.create_study(wb, actor, read_json(file)), as_json)
+        _made(wb, actor, studies.create_study(wb, actor, read_json(file)), as_json)
 
 
 @app.command("open")
@@ -63,7 +65,7 @@ def open_(
     On the digest of a change that was proposed for an open study: accept it. What was approved before is voided then.
     """
     with opened(home, as_name) as (wb, actor):
-        _made(studies.open_study(wb, actor, study, protocol_digest=protocol, reason=reason), as_json)
+        _made(wb, actor, studies.open_study(wb, actor, study, protocol_digest=protocol, reason=reason), as_json)
 
 
 @app.command("amend")
@@ -76,7 +78,7 @@ def amend(
     Accepting it voids every approval and waiting request of the study and closes its open extracts.
     """
     with opened(home, as_name) as (wb, actor):
-        _made(studies.amend_study(wb, actor, read_json(file)), as_json)
+        _made(wb, actor, studies.amend_study(wb, actor, read_json(file)), as_json)
 
 
 @app.command("close")
@@ -86,36 +88,32 @@ def close(study: Name, reason: Reason, home: Home = None, as_name: As = None, as
     Its keys stay until its retention ends, so that an opposition still finds its persons; then both are destroyed.
     """
     with opened(home, as_name) as (wb, actor):
-        _made(studies.close_study(wb, actor, study, reason), as_json)
+        _made(wb, actor, studies.close_study(wb, actor, study, reason), as_json)
 
 
 @app.command("abandon")
 def abandon(study: Name, reason: Reason, home: Home = None, as_name: As = None, as_json: Json = False) -> None:
     """Give up a draft study, or a change that waits of an open one's protocol, as one of its researchers."""
     with opened(home, as_name) as (wb, actor):
-        _made(studies.abandon_study(wb, actor, study, reason), as_json)
+        _made(wb, actor, studies.abandon_study(wb, actor, study, reason), as_json)
 
 
-def _made(view: StudyView, as_json: bool) -> None:
+def _made(wb: Workbench, actor: Actor, view: StudyView, as_json: bool) -> None:
     text = words("study", id=view.id, state=state(view.state), title=view.title, digest=view.digest)
     until = [words("study_kept", until=view.kept_until)] if view.kept_until else []
-    give(as_json, asdict(view), text, *until, *_proposed(view))
+    give(as_json, asdict(view), text, *until, *_proposed(wb, actor, view))
 
 
-def _proposed(view: StudyView) -> list[str]:
+def _proposed(wb: Workbench, actor: Actor, view: StudyView) -> list[str]:
     """Return the lines on a change that waits for an officer."""
     if view.proposed is None:
         return []
     changes = [
-        words("study_change", member=member, before=_brief(before), after=_brief(after))
-        for member, (before, after) in view.proposed.changes.items()
+        words("study_change", member=member, before=before, after=after)
+        for member, (before, after) in amendments.in_words(wb, actor, view.protocol, view.proposed, language()).items()
     ]
     first = words("study_proposed", who=view.proposed.proposed_by, digest=view.proposed.digest)
     return [first, *changes, words("study_voids")]
-
-
-def _brief(value: object) -> str:
-    return "–" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 @app.command("register")
@@ -156,7 +154,7 @@ def show(study: Name, home: Home = None, as_name: As = None, as_json: Json = Fal
         view = studies.show_study(wb, actor, study)
         release, concepts = view.protocol["release"], view.protocol.get("concepts", {})
         limited = concept_limits.in_words(wb, actor, release, concepts, language())
-    _made(view, as_json)
+        _made(wb, actor, view, as_json)
     if not as_json:
         for table_name, said in limited.items():
             tell(words("concepts_approved", table=table_name, approved=said))

@@ -7,6 +7,7 @@ Until then the former protocol is valid, and so is all that was approved under i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -16,7 +17,8 @@ from sqlalchemy import Connection
 from workbench.governance import lifecycle
 from workbench.governance.actors import Actor
 from workbench.kernel.errors import Refused
-from workbench.services import ending
+from workbench.kernel.text import Lang, say
+from workbench.services import concept_limits, ending
 from workbench.services.context import Workbench, event
 from workbench.store import documents
 from workbench.store.chain import Event
@@ -24,12 +26,14 @@ from workbench.store.documents import State
 
 AMENDMENT: Final = "amendment"
 VERB: Final = "study.amend"
+CONCEPTS: Final = "concepts"
 
 
 @dataclass(frozen=True)
 class Proposal:
     """A change of an open study's protocol that waits: the new protocol with its digest, who proposed it, and what it
-    changes, as member → (before, after), None where a member comes or goes; a member of a member is `tables.person`."""
+    changes, as member → (before, after), None where a member comes or goes; a member of a member is `tables.person`.
+    Of `concepts` it is always told by table: None is a table with every concept."""
 
     digest: str
     protocol: dict[str, Any]
@@ -56,12 +60,41 @@ def proposal(connection: Connection, study: str, valid: Mapping[str, Any]) -> Pr
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any], above: str = "") -> dict[str, tuple[Any, Any]]:
     found: dict[str, tuple[Any, Any]] = {}
     for name in sorted({*before, *after}):
-        old, new = before.get(name), after.get(name)
+        old: Any = before.get(name)
+        new: Any = after.get(name)
+        if name == CONCEPTS and not above:
+            old, new = old or {}, new or {}
         if isinstance(old, dict) and isinstance(new, dict):
             found |= _changes(cast("dict[str, Any]", old), cast("dict[str, Any]", new), f"{above}{name}.")
         elif old != new:
             found[f"{above}{name}"] = (old, new)
     return found
+
+
+def in_words(
+    wb: Workbench, actor: Actor, valid: Mapping[str, Any], change: Proposal, lang: Lang
+) -> dict[str, tuple[str, str]]:
+    """Return what a proposal changes of the valid protocol as people read it: member → (before, after), concepts by
+    their names, a dash where a member comes or goes."""
+    said = [
+        concept_limits.in_words(wb, actor, each["release"], each.get(CONCEPTS, {}), lang)
+        for each in (valid, change.protocol)
+    ]
+    every = say("governance.limit_every", lang)
+    told: dict[str, tuple[str, str]] = {}
+    for member, (before, after) in change.changes.items():
+        above, _, table = member.partition(".")
+        limits = above == CONCEPTS and table
+        told[member] = (
+            (said[0].get(table, every), said[1].get(table, every)) if limits else (_brief(before), _brief(after))
+        )
+    return told
+
+
+def _brief(value: object) -> str:
+    if value is None:
+        return "–"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def propose(wb: Workbench, actor: Actor, seen: State, document: Mapping[str, Any]) -> None:

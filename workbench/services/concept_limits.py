@@ -9,7 +9,7 @@ from workbench.engines import sql
 from workbench.engines.duckdb import DuckDBEngine
 from workbench.governance.actors import Actor
 from workbench.kernel.errors import InvalidInput, Refused, Unavailable
-from workbench.kernel.text import Lang, say
+from workbench.kernel.text import LANGS, Lang, say
 from workbench.services.context import Workbench, acting
 from workbench.services.releases import verified_release
 from workbench.store import successors
@@ -39,14 +39,38 @@ def in_words(wb: Workbench, actor: Actor, release: str, concepts: Limits, lang: 
 
     Where the release is no longer there, ids stand alone.
     """
+    return {table: said[lang] for table, said in in_both_languages(wb, actor, release, concepts).items()}
+
+
+def in_both_languages(wb: Workbench, actor: Actor, release: str, concepts: Limits) -> dict[str, dict[Lang, str]]:
+    """Return what `in_words` does, in each language."""
+    found = _named(wb, actor, release, concepts)
+    return {table: {lang: _said(items, found, lang) for lang in LANGS} for table, items in sorted(concepts.items())}
+
+
+def items_in_words(wb: Workbench, actor: Actor, release: str, concepts: Limits, lang: Lang) -> dict[str, list[str]]:
+    """Return table → each of its items in words, in their order, as in `in_words`."""
+    found = _named(wb, actor, release, concepts)
+    return {table: [_item(item, found, lang) for item in items] for table, items in concepts.items()}
+
+
+def domains(wb: Workbench, actor: Actor, release: str) -> tuple[str, ...]:
+    """Return the domains of a release's vocabulary (release by digest), by name; none where it is no longer there."""
+    with acting(wb, actor, "concept.read"):
+        try:
+            return tuple(sorted(_known(wb, release, {"": [{"domain": ""}]})[1]))
+        except (Refused, Unavailable):
+            return ()
+
+
+def _named(wb: Workbench, actor: Actor, release: str, concepts: Limits) -> dict[int, Concept]:
     if not concepts:
         return {}
     with acting(wb, actor, "study.read"):
         try:
-            found, _ = _known(wb, release, concepts)
+            return _known(wb, release, concepts)[0]
         except (Refused, Unavailable):
-            found = {}
-    return {table: _said(items, found, lang) for table, items in sorted(concepts.items())}
+            return {}
 
 
 def _said(items: Sequence[Mapping[str, Any]], found: Mapping[int, Concept], lang: Lang) -> str:

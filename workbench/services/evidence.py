@@ -22,7 +22,7 @@ from workbench.governance import audit
 from workbench.governance.actors import Actor
 from workbench.kernel.digest import canonical_json, digest_bytes
 from workbench.kernel.text import LANGS
-from workbench.services import cohorts, evidence_page, people, tracing
+from workbench.services import cohorts, concept_limits, evidence_page, people, tracing
 from workbench.services.context import Workbench, acting, event
 from workbench.services.release_view import governed_body as governed_release
 from workbench.store import documents
@@ -76,8 +76,22 @@ def collect(wb: Workbench, actor: Actor, ref: str) -> dict[str, Any]:
         "as_of": {"seq": last["seq"], "hash": last["hash"]},
         "people": {each.name: each.display for each in people.people(wb) if each.name in names},
         "documents": [_told(wb, document) for document in chain],
+        **_concepts(wb, actor, chain),
         "entries": entries,
     }
+
+
+def _concepts(wb: Workbench, actor: Actor, chain: list[Document]) -> dict[str, Any]:
+    """Return the member `concepts`, only where a document limits tables: its digest → table → concepts by name."""
+    release = {document.digest: document.body["release"] for document in chain if document.kind == "protocol"}
+    found = {
+        document.digest: concept_limits.in_both_languages(
+            wb, actor, release[document.body.get("protocol", document.digest)], document.body["concepts"]
+        )
+        for document in chain
+        if document.kind in {"protocol", "request"} and "concepts" in document.body
+    }
+    return {"concepts": found} if found else {}
 
 
 def _told(wb: Workbench, document: Document) -> dict[str, Any]:

@@ -24,6 +24,7 @@ class Evidence:
         self.lang: Lang = lang
         self.documents: Sequence[Mapping[str, Any]] = found["documents"]
         self.entries: Sequence[Mapping[str, Any]] = found["entries"]
+        self._concepts: Mapping[str, Any] = found.get("concepts", {})
         self._by_digest = {each["digest"]: each for each in self.documents}
 
     def t(self, key: str, **said: object) -> str:
@@ -46,6 +47,10 @@ class Evidence:
     def body(self, digest: str) -> Mapping[str, Any]:
         """Return the body of a document of the thread; empty where it is not part of it."""
         return self._by_digest.get(digest, {}).get("body", {})
+
+    def concepts(self, digest: str) -> Mapping[str, str]:
+        """Return table → the concepts to which a document limits it, in words."""
+        return {name: said[self.lang] for name, said in self._concepts.get(digest, {}).items()}
 
     def table(self, headings: Iterable[str], rows: Iterable[Sequence[object]], caption: str) -> Html:
         """Return a table with its headings in words."""
@@ -107,6 +112,7 @@ def _extract(seen: Evidence, extract: Mapping[str, Any]) -> list[object]:
         facts(lines),
         seen.table(("table", "requested", "approved", "delivered"), rows, "delivered_caption"),
         *_dates(seen, body),
+        *_concepts(seen, body),
         heading(seen.t("risk"), 3),
         *(paragraph(sentence) for sentence in _risk(seen, body["risk"])),
     ]
@@ -118,6 +124,17 @@ def _dates(seen: Evidence, manifest: Mapping[str, Any]) -> list[object]:
         return []
     rows = date_forms.in_words(manifest["dates"], seen.lang)
     return [seen.table(("dates", "requested", "approved", "delivered"), rows, "delivered_dates")]
+
+
+def _concepts(seen: Evidence, body: Mapping[str, Any]) -> list[object]:
+    """The concepts to which delivered tables were limited: requested, approved, and how many are in both."""
+    asked, allowed = (seen.concepts(body[name]) for name in ("request", "protocol"))
+    every = say("governance.limit_every", seen.lang)
+    rows = [
+        (seen.named("table", name), asked.get(name, every), allowed.get(name, every), str(proof["resolved"]))
+        for name, proof in sorted(body.get("concepts", {}).items())
+    ]
+    return [seen.table(("table", "requested", "approved", "both"), rows, "concepts_caption")] if rows else []
 
 
 def _risk(seen: Evidence, risk: Mapping[str, Any]) -> list[str]:

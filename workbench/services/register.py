@@ -19,6 +19,7 @@ from workbench.kernel import clock
 from workbench.kernel.digest import digest_document
 from workbench.kernel.html import Html, facts, join, page, paragraph, tag
 from workbench.kernel.text import LANGS, Lang, catalogue, say
+from workbench.services import concept_limits
 from workbench.services.context import Workbench, acting, event
 from workbench.services.expiry import expire
 from workbench.store import documents
@@ -38,7 +39,12 @@ def public_register(wb: Workbench, actor: Actor) -> dict[str, Any]:
         with wb.store.read() as connection:
             days = _days(connection)
             states = sorted(documents.states_of(connection, "study"), key=lambda state: state.id)
-            found = [_study(connection, state, days) for state in states if ("opened", state.id) in days]
+            opened = [state for state in states if ("opened", state.id) in days]
+            bodies = [_body(connection, state) for state in opened]
+        found = [
+            {**_study(state, body, days), **_concepts(wb, actor, body)}
+            for state, body in zip(opened, bodies, strict=True)
+        ]
         document: dict[str, Any] = {"format": FORMAT, "studies": found}
         with wb.store.write(event(actor, "study.register", subject="register", after=digest_document(document))):
             pass
@@ -58,10 +64,19 @@ def _days(connection: Connection) -> dict[tuple[str, str], str]:
     return found
 
 
-def _study(connection: Connection, state: State, days: dict[tuple[str, str], str]) -> dict[str, Any]:
+def _body(connection: Connection, state: State) -> dict[str, Any]:
     document = documents.find(connection, state.digest)
     assert document is not None
-    body = document.body
+    return document.body
+
+
+def _concepts(wb: Workbench, actor: Actor, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the member `concepts`, only where a study is limited: table → what it is limited to, by name."""
+    said = concept_limits.in_both_languages(wb, actor, body["release"], body.get("concepts", {}))
+    return {"concepts": said} if said else {}
+
+
+def _study(state: State, body: dict[str, Any], days: dict[tuple[str, str], str]) -> dict[str, Any]:
     basis = legal_basis(body["legal_basis"]["code"])
     fields = body["legal_basis"]["fields"]
     classes = [sensitive_classes()[code].name for code in body["sensitive_classes"]]
@@ -103,6 +118,10 @@ def _section(study: dict[str, Any], lang: Lang) -> Html:
     tables = "; ".join(
         f"{words.get(f'ui.table_{name}', name)} ({', '.join(columns)})" for name, columns in study["tables"].items()
     )
+    colon, apart = (" : ", " ; ") if lang == "fr" else (": ", "; ")
+    limits = apart.join(
+        f"{words.get(f'ui.table_{name}', name)}{colon}{said[lang]}" for name, said in study.get("concepts", {}).items()
+    )
     basis = study["legal_basis"]
     lines: list[tuple[str, str | None]] = [
         (_word("purpose", lang), study["purpose"]),
@@ -117,6 +136,7 @@ def _section(study: dict[str, Any], lang: Lang) -> Html:
         (_word("extract_days", lang), _word("days", lang, count=study["extract_days"])),
         (_word("retention_days", lang), _word("days", lang, count=study["retention_days"])),
         (_word("tables", lang), tables),
+        (_word("concepts", lang), limits or None),
         (_word("sensitive_classes", lang), ", ".join(each[lang] for each in study["sensitive_classes"]) or None),
         (_word("destinations", lang), ", ".join(study["destinations"]) or _word("no_destination", lang)),
     ]

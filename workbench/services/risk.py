@@ -60,8 +60,10 @@ class Meter:
     """What a request that is being written would let out, of what the protocol allows; no person is counted for it.
 
     `known` are the columns that people close may know, `histories` the tables of events, `days` the length of the
-    period (None: open); each with all that the protocol allows. `groups` by age band and sex of the cohort, of which
-    `shown` have a number that may be shown: both None where its diagnostics were not made.
+    period (None: open), `items` the concepts and domains asked for of the tables that the protocol limits to some, each
+    with all that the protocol allows; `narrowed` the other tables, which the request alone limits. `groups` by age band
+    and sex of the cohort, of which `shown` have a number that may be shown: both None where its diagnostics were not
+    made.
     """
 
     known: tuple[str, ...]
@@ -70,12 +72,16 @@ class Meter:
     histories_allowed: tuple[str, ...]
     days: int | None
     days_allowed: int | None
+    items: int
+    items_allowed: int
+    narrowed: tuple[str, ...]
     shown: int | None
     groups: int | None
 
 
 def meter(wb: Workbench, actor: Actor, protocol: Mapping[str, Any], asked: Mapping[str, Any]) -> Meter:
-    """Return the meter of a request's `tables`, `period`, `index_year` and `cohort` (an id, None while none is chosen).
+    """Return the meter of a request's `tables`, `concepts`, `period`, `index_year` and `cohort` (an id, None while none
+    is chosen).
 
     The only numbers of persons in it are the governed ones of the cohort's diagnostics, which its members read anyway.
     """
@@ -85,6 +91,7 @@ def meter(wb: Workbench, actor: Actor, protocol: Mapping[str, Any], asked: Mappi
         _known(asked["tables"], delivered_dates(asked, protocol)), _known(protocol["tables"], dates_of(protocol)),
         _histories(asked["tables"]), _histories(protocol["tables"]),
         _length(asked["period"]), _length(protocol["period"]),
+        *_items(asked, protocol),
         None if people is None else sum(people), None if people is None else len(people),
     )  # fmt: skip
 
@@ -99,6 +106,17 @@ def _known(delivered: Mapping[str, Sequence[str]], dates: Dates) -> tuple[str, .
 
 def _histories(delivered: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     return tuple(name for name, columns in delivered.items() if name != "person" and _has(name, columns, "concept"))
+
+
+def _items(asked: Mapping[str, Any], protocol: Mapping[str, Any]) -> tuple[int, int, tuple[str, ...]]:
+    """Return how many items are asked for of those that the protocol takes in, and the tables that it leaves whole."""
+    mine, allowed = asked.get("concepts", {}), protocol.get("concepts", {})
+    given = sum(_taken_in(mine.get(table, allowed[table])) for table in asked["tables"] if table in allowed)
+    return given, sum(map(_taken_in, allowed.values())), tuple(table for table in mine if table not in allowed)
+
+
+def _taken_in(items: Sequence[Mapping[str, Any]]) -> int:
+    return sum(not item.get("excluded", False) for item in items)
 
 
 def _length(period: Mapping[str, int | None]) -> int | None:

@@ -29,10 +29,12 @@ from workbench.ui.views import (
     outputs,
     requests,
     review,
+    studies,
 )
 
 VIEWS: dict[str, Callable[[Actor], None]] = {
     "home": home.draw,
+    "studies": studies.draw,
     "data": data.draw,
     "cohorts": cohorts.draw,
     "requests": requests.draw,

@@ -23,6 +23,7 @@ class PageInfo:
 
 PAGES = (
     PageInfo("home", "", None),
+    PageInfo("studies", "etudes", "study.create"),
     PageInfo("data", "donnees", "release.read"),
     PageInfo("cohorts", "cohortes", "cohort.generate"),
     PageInfo("requests", "demandes", "extract.open"),

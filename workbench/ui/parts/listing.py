@@ -26,11 +26,13 @@ class Entry:
     group: str = ""
 
 
-def chooser(page: str, entries: Sequence[Entry], new: str | None = None) -> str | None:
-    """Draw a list as links to `page` and return what the address chooses: an id, `new`, else the first entry's id."""
+def chooser(page: str, entries: Sequence[Entry], new: str | None = None, mark: str = "1") -> str | None:
+    """Draw a list as links to `page` and return what the address chooses: an id, `new`, else the first entry's id.
+
+    `mark` is what the address of the new one says: where it names something, that is found again."""
     chosen = parameter("id") or (NEW if new and parameter("new") else entries[0].id if entries else None)
     if new:
-        _link(page, f"+ {new}", NEW, chosen == NEW, new="1")
+        _link(page, f"+ {new}", NEW, chosen == NEW, new=mark)
     group = ""
     for entry in entries:
         if entry.group != group:

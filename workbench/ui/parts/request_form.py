@@ -14,6 +14,7 @@ from workbench.services import cohorts, requests, risk
 from workbench.services.studies import StudyView
 from workbench.ui.parts.errors import panel
 from workbench.ui.parts.markup import paragraph, show
+from workbench.ui.parts.request_concepts import concepts_asked
 from workbench.ui.parts.risk import meter
 from workbench.ui.parts.words import column_name, named, period
 from workbench.ui.state import lang, parameters, t, workbench
@@ -29,7 +30,7 @@ def draw_form(actor: Actor, open_studies: list[StudyView]) -> None:
         chosen = st.selectbox(t("study"), list(titles), format_func=titles.__getitem__, key="requests_study")
         study = next(view for view in open_studies if view.id == chosen)
     known = {view.name: view for view in reversed(cohorts.list_cohorts(workbench(), actor))}
-    asked = _asked(study.protocol, {name: view.title for name, view in known.items()})
+    asked = _asked(actor, study, {name: view.title for name, view in known.items()})
     chosen_cohort = known[asked["cohort"]].id if asked["cohort"] else None
     show(paragraph(t("meter_heading"), "wb-label"))
     show(meter(risk.meter(workbench(), actor, study.protocol, {**asked, "cohort": chosen_cohort})))
@@ -39,8 +40,9 @@ def draw_form(actor: Actor, open_studies: list[StudyView]) -> None:
             _file(actor, study.id, {**asked, "why_not_aggregate": why})
 
 
-def _asked(protocol: dict[str, Any], titled: dict[str, str]) -> dict[str, Any]:
+def _asked(actor: Actor, study: StudyView, titled: dict[str, str]) -> dict[str, Any]:
     """Ask for all but the reason, outside the form: so the meter below follows each choice."""
+    protocol = study.protocol
     names = [name for name in protocol["cohorts"] if name in titled]
     cohort = st.selectbox(
         t("form_cohort"),
@@ -54,12 +56,14 @@ def _asked(protocol: dict[str, Any], titled: dict[str, str]) -> dict[str, Any]:
         t("form_outcomes"), names, placeholder=t("choose"), format_func=titled.__getitem__, key="requests_outcomes"
     )
     tables = _tables(protocol)
+    limits = concepts_asked(actor, study, tables)
     bounds = _bounds("period", protocol["period"])
     outcome_bounds = _bounds("outcome_period", protocol.get("outcome_period", {"from_day": 0, "to_day": None}))
     return {
         "cohort": cohort,
         "outcomes": outcomes,
         "tables": tables,
+        **({"concepts": limits} if limits else {}),
         "period": bounds,
         "outcome_period": outcome_bounds,
         **_dates(protocol),
@@ -119,6 +123,10 @@ def _file(actor: Actor, study: str, asked: dict[str, Any]) -> None:
     if not asked["tables"]:
         panel(UserError("ui.no_column_chosen"))
         return
+    for table, items in asked.get("concepts", {}).items():
+        if not items:
+            panel(UserError("ui.no_concept_chosen", table=named("table", table)))
+            return
     try:
         view = requests.file_request(workbench(), actor, study, asked)
     except UserError as error:

@@ -50,6 +50,11 @@ def meter(told: Meter) -> Html:
     ]
     if told.days is not None and told.days_allowed:
         lines.append((t("meter_days"), _part(told.days, told.days_allowed), ""))
+    if told.items_allowed:
+        lines.append((t("meter_items"), _part(told.items, told.items_allowed), ""))
+    if told.narrowed:
+        names = ", ".join(named("table", name) for name in told.narrowed)
+        lines.append((t("meter_narrowed"), tag("span", number(len(told.narrowed))), names))
     drawn = table([t("meter_leaves"), t("meter_share"), t("meter_which")], lines, t("meter_caption"), css="wb-risk")
     if told.groups is None or told.shown is None:
         return drawn

@@ -153,7 +153,7 @@ def _dates(said: Mapping[str, Any]) -> Html:
 def _limits(actor: Actor, release: str, asked: Limits, allowed: Limits, resolved: Mapping[str, int]) -> Html:
     both = [concept_limits.in_words(workbench(), actor, release, each, lang()) for each in (asked, allowed)]
     rows: list[tuple[object, ...]] = [
-        (named("table", name), *(side.get(name, t("limits_every")) for side in both),
+        (named("table", name), *(side.get(name, say("governance.limit_every", lang())) for side in both),
          *([number(resolved[name])] if resolved else []))
         for name in sorted({*asked, *allowed})
     ]  # fmt: skip

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
-
+from workbench.governance.actors import Actor
+from workbench.services import amendments
 from workbench.services.studies import StudyView
 from workbench.ui.parts.markup import Html, heading, join, paragraph, table, tag
-from workbench.ui.parts.words import moment, person
-from workbench.ui.state import t
+from workbench.ui.parts.words import moment, named, person
+from workbench.ui.state import lang, t, workbench
 
 
-def proposed(view: StudyView) -> Html:
+def proposed(actor: Actor, view: StudyView) -> Html:
     """Return what a study's researchers propose in place of its protocol, and what accepting it ends; nothing where
     nobody does."""
     if view.proposed is None:
         return Html("")
     change = view.proposed
     said = t("change_by", who=person(change.proposed_by), when=moment(change.proposed_at))
-    rows = [(tag("code", member), _brief(before), _brief(after)) for member, (before, after) in change.changes.items()]
+    told = amendments.in_words(workbench(), actor, view.protocol, change, lang())
+    rows = [(_member(member), before, after) for member, (before, after) in told.items()]
     heads = [t("change_member"), t("change_before"), t("change_after")]
     return join(
         [
@@ -29,7 +30,8 @@ def proposed(view: StudyView) -> Html:
     )
 
 
-def _brief(value: object) -> str:
-    if value is None:
-        return "–"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _member(member: str) -> Html:
+    """Return a member of the protocol; where it is a table's, with the table's name."""
+    above, _, table_name = member.partition(".")
+    known = named("table", table_name) if above in {"tables", amendments.CONCEPTS} and table_name else ""
+    return join([tag("code", member), *([" ", known] if known else [])])

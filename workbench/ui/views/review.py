@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import streamlit as st
 
 from workbench.governance import proofs
 from workbench.governance.actors import Actor
-from workbench.governance.legal_bases import field_label, legal_basis
 from workbench.governance.policy import can, can_review
 from workbench.governance.proofs import Proof
-from workbench.governance.sensitive import sensitive_classes
 from workbench.kernel.errors import Refused, UserError
 from workbench.services import extracts, requests, risk, studies
 from workbench.services.extracts import ExtractView
@@ -24,22 +21,19 @@ from workbench.ui.parts.listing import Entry, chooser
 from workbench.ui.parts.markup import (
     Html,
     bullets,
-    facts,
     heading,
     join,
     link,
     paragraph,
     show,
-    table,
     tag,
-    whole_digest,
 )
+from workbench.ui.parts.protocol import draw_protocol
 from workbench.ui.parts.proving import carry_out
 from workbench.ui.parts.risk import draw_risk
 from workbench.ui.parts.shell import my_studies
 from workbench.ui.parts.sides import (
     columns_asked,
-    dates_approved,
     dates_asked,
     limits_approved,
     limits_asked,
@@ -49,7 +43,7 @@ from workbench.ui.parts.sides import (
 )
 from workbench.ui.parts.study_change import proposed
 from workbench.ui.parts.thread import evidence_link
-from workbench.ui.parts.words import column_name, day, moment, named, number, period, person, role_name, state_badge
+from workbench.ui.parts.words import day, moment, named, person, state_badge
 from workbench.ui.state import href, lang, parameters, t, workbench
 
 DIGITS = 8
@@ -241,39 +235,8 @@ def _protocol_line(value: str) -> Html:
 
 def _study(actor: Actor, view: StudyView) -> None:
     protocol = view.protocol
-    refreshed = sorted(protocol.get("refresh_on", ()))
-    st.subheader(view.title, anchor=False)
-    basis = legal_basis(protocol["legal_basis"]["code"])
-    lines = [
-        (t("study_state"), state_badge("study", view.state)),
-        (t("study_purpose"), protocol["purpose"]),
-        (t("study_sponsor"), protocol["sponsor"]),
-        (t("study_investigator"), protocol["investigator"]),
-        (t("study_legal_basis"), t("basis_to_confirm", basis=basis.name[lang()])),
-        (
-            t("study_members"),
-            ", ".join(f"{person(m['user'])} ({role_name(m['role'])})" for m in protocol["members"]),
-        ),
-        (t("study_cohorts"), ", ".join(protocol["cohorts"])),
-        (t("request_period"), period(protocol["period"])),
-        (t("dates_heading"), dates_approved(protocol)),
-        (t("study_duration"), t("days", count=number(protocol["duration_days"]))),
-        (t("study_retention"), t("days", count=number(protocol["retention_days"]))),
-        (t("study_sensitive"), ", ".join(_classes(protocol)) or t("none")),
-        (t("study_destinations"), ", ".join(protocol["destinations"]) or t("study_no_destination")),
-        *([(t("study_ends_on"), day(view.ends_on))] if view.ends_on else []),
-        *([(t("study_refresh_on"), ", ".join(map(day, refreshed)))] if refreshed else []),
-        (t("study_protocol"), whole_digest(view.digest)),
-    ]
-    asked = [(_label(name), value) for name, value in protocol["legal_basis"]["fields"].items()]
-    rows = [
-        (named("table", name), ", ".join(column_name(column) for column in columns))
-        for name, columns in protocol["tables"].items()
-    ]
-    show(facts(lines), heading(t("study_basis_fields")), facts(asked))
-    show(heading(t("columns_heading")), table([t("domain"), t("columns")], rows, t("study_tables_caption")))
-    show(limits_approved(actor, protocol))
-    show(proposed(view))
+    draw_protocol(actor, view)
+    show(proposed(actor, view))
     if view.proposed:
         if view.proposed.protocol.get("concepts") != protocol.get("concepts"):
             show(limits_approved(actor, view.proposed.protocol))
@@ -283,15 +246,6 @@ def _study(actor: Actor, view: StudyView) -> None:
     study_end.kept(view)
     study_end.keys(actor, view)
     study_end.close(actor, view)
-
-
-def _classes(protocol: Mapping[str, Any]) -> list[str]:
-    return [sensitive_classes()[code].name[lang()] for code in protocol["sensitive_classes"]]
-
-
-def _label(field: str) -> str:
-    words = field_label(field, lang())
-    return words[:1].upper() + words[1:]
 
 
 def _open_study(actor: Actor, view: StudyView, title: str, protocol: str, author: str) -> None:
