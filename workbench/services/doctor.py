@@ -87,6 +87,7 @@ def _home(wb: Workbench) -> Iterator[Finding]:
         yield Finding(f"private_{name}", not mode & 0o077, {"folder": str(folder), "mode": f"{mode:04o}"})
     inside = settings.keys.resolve().is_relative_to(settings.home.resolve())
     yield Finding("keys_apart", not inside, {"keys": str(settings.keys)})
+    yield _master(wb)
     if wb.demo:
         yield Finding("demo_keys", True, {}, note=True)
     yield from _log(wb)
@@ -95,6 +96,16 @@ def _home(wb: Workbench) -> Iterator[Finding]:
     yield from _extracts(wb)
     yield from _made(wb)
     yield from _secrets(wb)
+
+
+def _master(wb: Workbench) -> Finding:
+    """Say where the master key is; a vault that is set and holds another key than the one in use is to be mended."""
+    key_id = wb.keys.vault_id()
+    if key_id is not None:
+        return Finding("master_vault", True, {"id": key_id, "program": wb.settings.key_command[0]})
+    if wb.keys.has_vault:
+        return Finding("master_not_in_vault", wb.demo, {"program": wb.settings.key_command[0]}, note=wb.demo)
+    return Finding("master_file", True, {"keys": str(wb.settings.keys)}, note=True)
 
 
 def _log(wb: Workbench) -> Iterator[Finding]:
