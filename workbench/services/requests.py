@@ -201,9 +201,10 @@ def withdraw(wb: Workbench, actor: Actor, ref: str, reason: str = "") -> Request
     return show_request(wb, actor, ref)
 
 
-def revoke_approval(wb: Workbench, actor: Actor, ref: str, reason: str) -> RequestView:
+def revoke_approval(wb: Workbench, actor: Actor, ref: str, reason: str, proof: Proof | None = None) -> RequestView:
     """Take an approval back of which nothing was made yet; no key is destroyed, and the study goes on.
 
+    `proof` says how the officer authenticated for it (`governance.proofs.authentication`, whose errors are raised).
     Raises `services.revoke_the_extract` where an extract was made of it, `governance.wrong_state`,
     `governance.reason_needed`, `store.no_document`.
     """
@@ -213,7 +214,9 @@ def revoke_approval(wb: Workbench, actor: Actor, ref: str, reason: str) -> Reque
             raise Refused("services.revoke_the_extract", request=view.id)
         to = lifecycle.check_transition("request", view.state, "revoke", actor.role, reason)
         approval = view.approval.digest if view.approval else None
-        facts = {"study": view.study, "subject": view.id, "before": approval, "reason": reason}
+        decided = {"request": view.digest, "approval": approval, "reason": reason}
+        proved = proofs.authentication(wb.settings.openid, actor, "request.revoke", decided, proof)
+        facts = {"study": view.study, "subject": view.id, "before": approval, "reason": reason, "payload": proved}
         seen = State("request", view.id, view.digest, view.study, view.state, view.expires_on, view.changed_at)
         with wb.store.write(event(actor, "request.revoke", **facts)) as write:
             documents.check_unchanged(write, seen, "request", view.id)
