@@ -19,7 +19,8 @@ class Settings:
 
     `keys` is a folder apart from `home` (0700); `store_url` is a SQLAlchemy URL; `mlruns` holds MLflow's database.
     `openid` is the hospital's provider, where people sign in by one; `key_command` the program that reads the master
-    key from the hospital's vault, with its arguments, empty where that key is a file.
+    key from the hospital's vault, with its arguments, empty where that key is a file. `review_days` is how often rights
+    and catalogue records are owed a review.
     """
 
     home: Path
@@ -29,6 +30,7 @@ class Settings:
     lang: Lang
     openid: OpenId | None = None
     key_command: tuple[str, ...] = ()
+    review_days: int = 365
 
     @property
     def releases(self) -> Path:
@@ -68,7 +70,8 @@ def load_settings(home: Path | None = None, environ: Mapping[str, str] | None = 
     Language: `$WORKBENCH_LANG` (`fr` or `en`), French by default. Sign-in: `$WORKBENCH_OIDC_*` and
     `$WORKBENCH_PUBLIC_URL` (`workbench.kernel.openid`); raises `InvalidInput` where they are not whole. Vault:
     `$WORKBENCH_KEY_COMMAND`, words as a shell quotes them; raises `InvalidInput` (`kernel.key_command`) unless the
-    first is an absolute path.
+    first is an absolute path. Reviews: `$WORKBENCH_REVIEW_DAYS`, 30 to 366, a year by default; raises `InvalidInput`
+    (`kernel.review_days`).
     """
     env = os.environ if environ is None else environ
     named = home or (Path(env["WORKBENCH_HOME"]) if env.get("WORKBENCH_HOME") else None)
@@ -82,6 +85,7 @@ def load_settings(home: Path | None = None, environ: Mapping[str, str] | None = 
         lang=language(env),
         openid=read_openid(env),
         key_command=_key_command(env),
+        review_days=_review_days(env.get("WORKBENCH_REVIEW_DAYS") or "365"),
     )
 
 
@@ -99,6 +103,12 @@ def _key_command(env: Mapping[str, str]) -> tuple[str, ...]:
     if command and not Path(command[0]).is_absolute():
         raise InvalidInput("kernel.key_command")
     return command
+
+
+def _review_days(text: str) -> int:
+    if not text.isdecimal() or not 30 <= int(text) <= 366:
+        raise InvalidInput("kernel.review_days")
+    return int(text)
 
 
 def language(environ: Mapping[str, str] | None = None) -> Lang:

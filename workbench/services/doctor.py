@@ -17,7 +17,7 @@ from workbench.kernel.errors import UserError
 from workbench.kernel.openid import OpenId
 from workbench.kernel.settings import Settings
 from workbench.repository import releases
-from workbench.services import erased_releases, holding, key_deeds
+from workbench.services import account_review, catalogue_checks, erased_releases, holding, key_deeds
 from workbench.services.auditing import verdict_of
 from workbench.services.context import Workbench, open_workbench
 from workbench.services.provider import Provider, read_secret
@@ -90,6 +90,10 @@ def _home(wb: Workbench) -> Iterator[Finding]:
     yield _master(wb)
     if wb.demo:
         yield Finding("demo_keys", True, {}, note=True)
+    due = account_review.review_due(wb)
+    yield Finding("review_due", not due.overdue, {"last": str(due.last or "–"), "next": due.next.isoformat()})
+    owed = sorted(name for name, each in catalogue_checks.checks_due(wb).items() if each.overdue)
+    yield Finding("catalogue_due", not owed, {"releases": ", ".join(owed)})
     yield from _log(wb)
     yield from _releases(wb)
     yield from _erasures(wb)

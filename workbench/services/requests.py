@@ -15,8 +15,8 @@ from workbench.governance.votes import read_votes
 from workbench.kernel.digest import digest_document, short
 from workbench.kernel.errors import InvalidInput, Refused
 from workbench.kernel.schemas import validate
-from workbench.services import concept_limits, people, studies
-from workbench.services.cohorts import CohortRef, reference
+from workbench.services import concept_limits, people, studies, study_numbers
+from workbench.services.cohorts import CohortRef
 from workbench.services.context import Workbench, acting, event
 from workbench.services.expiry import expire, today
 from workbench.services.studies import StudyView
@@ -284,8 +284,11 @@ def _view(wb: Workbench, state: State) -> RequestView:
         document=body,
         protocol=protocol,
         columns=protocols.delivered_columns(body["tables"], protocol["tables"]),
-        cohort=reference(wb, named["cohort"]),
-        outcomes=tuple(reference(wb, named[f"outcomes.{place}"]) for place in range(len(body["outcomes"]))),
+        cohort=study_numbers.reference(wb, body["study"], named["cohort"]),
+        outcomes=tuple(
+            study_numbers.reference(wb, body["study"], named[f"outcomes.{place}"])
+            for place in range(len(body["outcomes"]))
+        ),
         requester=body["requester"],
         made_at=document.made_at,
         approval=answers[-1] if answers else None,
