@@ -28,6 +28,8 @@ from workbench.ui.parts.shell import my_studies
 from workbench.ui.parts.words import day, role_name
 from workbench.ui.state import t, workbench
 
+_SEEN = "accounts_review_seen"
+
 
 def draw(actor: Actor) -> None:
     """Draw the page."""
@@ -59,6 +61,8 @@ def _row(person: Person, protocols: list[dict[str, Any]]) -> tuple[object, ...]:
 def _review(actor: Actor) -> None:
     """Draw who holds which rights and when they were last used, and what confirms that it was read."""
     view = account_review.show_review(workbench(), actor)
+    seen: str = st.session_state.get(_SEEN, view.digest)  # what was on the page when the button was pressed
+    st.session_state[_SEEN] = view.digest
     last = day(view.due.last.isoformat()) if view.due.last else t("accounts_never")
     said = t(
         f"accounts_review_{'overdue' if view.due.overdue else 'due'}", last=last, next=day(view.due.next.isoformat())
@@ -73,7 +77,7 @@ def _review(actor: Actor) -> None:
         if not st.form_submit_button(t("accounts_confirm")):
             return
     with answering():
-        account_review.confirm_review(workbench(), actor, digest=view.digest, reason=reason)
+        account_review.confirm_review(workbench(), actor, digest=seen, reason=reason)
         st.toast(t("accounts_confirmed"))
         st.rerun()
 
