@@ -293,6 +293,10 @@ def test_what_is_no_download_is_refused(load: Load, tmp_path: Path) -> None:
     whole = zipped(write(tmp_path / "cut", WHOLE)).read_bytes()
     (tmp_path / "half.zip").write_bytes(whole[: len(whole) // 2])
     assert refused(load, tmp_path / "half.zip").code == "vocabulary.not_a_zip"
+    for share in (0.02, 0.2, 0.5):  # a stream that cannot be unpacked, or whose sum is wrong
+        at = int(len(whole) * share)
+        (tmp_path / "bitten.zip").write_bytes(whole[:at] + b"\xff" * 40 + whole[at + 40 :])
+        assert refused(load, tmp_path / "bitten.zip").code == "vocabulary.not_a_zip", share
     error = refused(load, {"CONCEPT": [NONE]})
     assert (error.code, error.facts["files"]) == ("vocabulary.incomplete", "CONCEPT_RELATIONSHIP.csv, VOCABULARY.csv")
     twice = write(tmp_path / "twice", WHOLE)

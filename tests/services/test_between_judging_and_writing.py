@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from workbench.cohorts.circe import Definition, read_definition
@@ -172,7 +175,9 @@ def test_who_read_what_is_in_the_log_once_an_hour(wb: Workbench, scientist: Acto
     assert [e for e in after if e.actor == scientist.name] == mine
 
 
-def test_links_and_out_files_do_not_lead_into_a_home(demo_copy: Path, tmp_path: Path) -> None:
+def test_links_copies_and_out_files_do_not_lead_into_a_home(
+    demo_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from workbench.services import own_data
 
     tables = next((demo_copy / "releases").glob("rel-*")) / "tables"
@@ -184,6 +189,18 @@ def test_links_and_out_files_do_not_lead_into_a_home(demo_copy: Path, tmp_path: 
     for place in (link, inner):
         with pytest.raises(Refused, match="home_files"):
             own_data.own_engine(str(place))
+    monkeypatch.setenv("WORKBENCH_HOME", str(demo_copy))
+    for put in (os.link, shutil.copyfile):
+        folder = tmp_path / f"by_{put.__name__}"
+        folder.mkdir()
+        put(tables / "person.parquet", folder / "person.parquet")
+        with pytest.raises(Refused, match="home_files"):
+            own_data.own_engine(str(folder))
+    other = tmp_path / "own"
+    other.mkdir()
+    changed = pq.read_table(tables / "person.parquet").slice(0, 20)
+    pq.write_table(changed, other / "person.parquet")
+    own_data.own_engine(str(other)).close()
     with pytest.raises(Refused, match="home_files"):
         own_data.check_out(demo_copy / "rows.parquet")
     with pytest.raises(InvalidInput, match="cannot_write"):

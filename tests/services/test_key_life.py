@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,18 @@ from workbench.governance.keys import KeyRing, derive
 from workbench.governance.pseudonyms import pseudonymize
 from workbench.governance.sealed import read_sealed
 from workbench.kernel.errors import Refused, Unavailable, UserError
-from workbench.services import auditing, cohorts, demo, extracts, key_deeds, learning, objections, requests, study_keys
+from workbench.services import (
+    auditing,
+    cohorts,
+    demo,
+    doctor,
+    extracts,
+    key_deeds,
+    learning,
+    objections,
+    requests,
+    study_keys,
+)
 from workbench.services.context import Workbench, open_workbench
 from workbench.services.extracts import ExtractView
 
@@ -125,6 +137,34 @@ def test_the_master_key_is_renewed_while_everything_stays_open(
     assert persons(again, researcher, view) == without, "who objected is still known"
     assert objections.add(again, officer, [person], demo.STUDY).id == objection.id
     assert auditing.verify_log(again, officer).sound
+
+
+def test_the_master_key_goes_into_the_vault_or_nothing_is_decided(
+    wb: Workbench, officer: Actor, tmp_path: Path
+) -> None:
+    program = tmp_path / "vault-read"
+    program.write_text(f"#!/bin/sh\necho 'k1 {'A' * 42}E'\n")
+    program.chmod(0o700)
+    wb.close()
+    wb = open_workbench(replace(wb.settings, key_command=(str(program),)))
+
+    def told() -> set[str]:
+        return {each.code for each in doctor.diagnose(wb.settings) if each.code.startswith("master_")}
+
+    assert told() == {"master_not_in_vault"}
+    made = study_keys.rotate_master(wb, officer, reason="into the vault")
+    assert made.digest != made.former
+    assert told() == {"master_vault"}
+    assert outcomes(wb, "key.rotate") == ["intent", "done"]
+    with pytest.raises(Unavailable, match="vault_same_key"):
+        study_keys.rotate_master(wb, officer, reason="again")
+    assert outcomes(wb, "key.rotate") == ["intent", "done"], "nothing was decided"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(Unavailable, match="vault_failed"):
+        open_workbench(wb.settings)
+    assert {"cannot_open"} <= {each.code for each in doctor.diagnose(wb.settings)}
+    with pytest.raises(Unavailable, match="vault_unset"):
+        open_workbench(replace(wb.settings, key_command=()))
 
 
 def test_a_missing_key_is_said_and_can_be_given_up(wb: Workbench, researcher: Actor, officer: Actor) -> None:

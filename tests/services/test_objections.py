@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import polars as pl
 import pytest
@@ -13,9 +16,22 @@ from workbench.governance import audit
 from workbench.governance.actors import Actor
 from workbench.governance.pseudonyms import pseudonymize
 from workbench.kernel.errors import InvalidInput, Refused
-from workbench.services import cohorts, demo, extracts, objections, requests
+from workbench.services import (
+    cohorts,
+    demo,
+    diagnosing,
+    extracts,
+    learning,
+    objections,
+    outputs,
+    releases,
+    requests,
+    risk,
+    studies,
+)
 from workbench.services.context import Workbench
 from workbench.services.extracts import ExtractView
+from workbench.services.holding import reading
 from workbench.store import making
 
 STRANGER = 999_999_999
@@ -85,6 +101,106 @@ def test_left_out_from_then_on_until_withdrawn(
     assert (run.payload or {})["objections"] == [made.id]
     said = json.dumps([*(entry.payload for entry in log), *(vars(each) for each in log)], default=str)
     assert str(own) not in said
+
+
+Seen = Callable[["Scene"], object]
+
+
+@dataclass
+class Scene:
+    """A study with an extract and features, before and after most of its cohort objects."""
+
+    wb: Workbench
+    researcher: Actor
+    scientist: Actor
+    officer: Actor
+    extract: ExtractView
+
+    @property
+    def request(self) -> requests.RequestView:
+        asked = requests.list_requests(self.wb, self.researcher)
+        return next(each for each in asked if each.digest == self.extract.manifest["request"])
+
+    def meter(self) -> int | None:
+        protocol = studies.show_study(self.wb, self.officer, demo.STUDY).protocol
+        asked = {"tables": demo.REQUEST["tables"], "period": demo.REQUEST["period"], "cohort": self.request.cohort.id}
+        return risk.meter(self.wb, self.researcher, protocol, asked).shown
+
+    def rows(self, table: str) -> int:
+        return extracts.open_tables(self.wb, self.researcher, self.extract.id)[1][table].height
+
+    def composed(self) -> str:
+        label = {"role": "group", "of": "gender_concept_id"}
+        said = {"table": "person", "columns": {"sex": label, "n": {"role": "count"}}}
+        made = outputs.compose_table(self.wb, self.scientist, self.extract.id, "t.csv", said, totals=False)
+        return made.content.raw.decode()
+
+    def features(self) -> int:
+        made = learning.build_features(self.wb, self.scientist, self.extract.id)
+        return next(each["rows"] for each in made.manifest["tables"] if each["name"] == "rows")
+
+    def delivered(self) -> int:
+        asked = {**demo.REQUEST, "why_not_aggregate": f"another {uuid4()}"}
+        filed = requests.file_request(self.wb, self.researcher, demo.STUDY, asked)
+        digest = filed.document["protocol"]
+        requests.decide(self.wb, self.officer, filed.id, "approved", protocol_digest=digest, reason="r")
+        return int(extracts.run_extract(self.wb, self.researcher, filed.id).manifest["risk"]["persons"])
+
+
+FOR_A_STUDY: dict[str, Seen] = {
+    "request, its cohort": lambda at: at.request.cohort.persons,
+    "request, its outcome": lambda at: at.request.outcomes[0].persons,
+    "request, the risk before delivery": lambda at: risk.before_delivery(at.request, "en"),
+    "request form, the meter": lambda at: at.meter(),
+    "workspace, the cohort": lambda at: at.rows("cohort"),
+    "workspace, the persons": lambda at: at.rows("person"),
+    "output, a table made from its declaration": lambda at: at.composed(),
+    "features": lambda at: at.features(),
+    "extract, made or refreshed": lambda at: at.delivered(),
+}
+"""Every place where a number is computed with a study known."""
+
+FOR_NO_STUDY: dict[str, Seen] = {
+    "cohort, its list": lambda at: cohorts.show_cohort(at.wb, at.researcher, at.request.cohort.id).persons,
+    "cohort, its attrition": lambda at: cohorts.show_cohort(at.wb, at.researcher, at.request.cohort.id).attrition,
+    "extract, as it was made": lambda at: extracts.show_extract(at.wb, at.officer, at.extract.id).manifest["risk"],
+    "cohort, its diagnostics": lambda at: diagnosing.diagnostics_of(at.wb, at.researcher, at.request.cohort.id),
+}
+
+
+def test_every_number_shown_for_a_study_leaves_out_who_objects(
+    wb: Workbench, researcher: Actor, scientist: Actor, officer: Actor, first: ExtractView
+) -> None:
+    at = Scene(wb, researcher, scientist, officer, first)
+    diagnosing.diagnose_cohort(wb, researcher, at.request.cohort.id)
+    built = learning.list_features(wb, scientist)[0]
+    before = {name: seen(at) for name, seen in {**FOR_A_STUDY, **FOR_NO_STUDY}.items()}
+    everybody = sorted(set(cohorts.rows_of(wb, first.manifest["cohort"])["subject_id"].to_pylist()))
+    outcome = cohorts.rows_of(wb, at.request.outcomes[0].digest)["subject_id"].to_pylist()
+    with reading():
+        people = pl.read_parquet(releases.current_release(wb).tables["person"])
+    men = set(people.filter(pl.col("gender_concept_id") == 8507)["person_id"].to_list())
+    most = sorted({*everybody[::4], *sorted(set(outcome))[::4], *men & set(everybody)})
+    made = objections.add(wb, officer, most, demo.STUDY)
+    after = {name: seen(at) for name, seen in {**FOR_A_STUDY, **FOR_NO_STUDY}.items()}
+    assert [name for name in FOR_A_STUDY if before[name] == after[name]] == []
+    assert [name for name in FOR_NO_STUDY if before[name] != after[name]] == []
+    left = len(set(everybody) - set(most))
+    value = at.request.cohort.persons.value
+    assert value is not None and abs(value - left) <= 2
+    assert at.rows("person") <= left
+    with pytest.raises(Refused, match="objected_since"):
+        learning.train(wb, scientist, built.id)
+    objections.withdraw(wb, officer, made.id, "it was a test")
+    assert at.request.cohort.persons == before["request, its cohort"]
+
+
+def test_one_objection_gives_nobody_away_by_a_number(wb: Workbench, researcher: Actor, officer: Actor) -> None:
+    before = requests.list_requests(wb, researcher)[0].cohort
+    ids = sorted(set(cohorts.rows_of(wb, before.digest)["subject_id"].to_pylist()))
+    for count in (1, 3, 9):
+        objections.add(wb, officer, ids[:count], demo.STUDY)
+        assert requests.list_requests(wb, researcher)[0].cohort == before
 
 
 def test_who_is_in_nothing_concerns_nothing(wb: Workbench, officer: Actor, first: ExtractView) -> None:

@@ -137,6 +137,25 @@ def test_an_authentication_before_the_click_proves_nothing(hospital: Hospital) -
     hospital.refuses("signin.too_old")
 
 
+def test_revoking_is_proved_as_destroying_a_key_is(hospital: Hospital) -> None:
+    wb, officer, proof = hospital.wb, hospital.officer, hospital.prove(hospital.about())
+    hospital.decide(proof)
+    extract = extracts.list_extracts(wb, officer)[0]
+    for verb, act in {
+        "request.revoke": lambda given: requests.revoke_approval(wb, officer, hospital.request, "r", given),
+        "extract.revoke": lambda given: extracts.revoke(wb, officer, extract.id, "r", given),
+    }.items():
+        with pytest.raises(Unavailable, match="proof_needed") as asked:
+            act(None)
+        with pytest.raises(Refused, match="other_decision"):
+            act(proof)
+        assert wb.keys.condition(STUDY, "data") == "whole"
+        act(hospital.prove(str(asked.value.facts["about"])))
+        last = next(each for each in auditing.log(wb, officer) if (each.verb, each.outcome) == (verb, "done"))
+        assert last.payload and (last.payload["acr"], last.payload["issuer"]) == ("2", hospital.pretend.url)
+    assert wb.keys.is_gone(STUDY, "data")
+
+
 def test_a_proof_holds_for_its_decision_alone(hospital: Hospital) -> None:
     proof = hospital.prove(hospital.about())
     with pytest.raises(Refused) as refused:

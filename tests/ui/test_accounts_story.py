@@ -24,6 +24,10 @@ def test_who_is_closed_leaves_every_browser_at_once(browser: Browser, demo_copy:
             other.go("Modèles")
             officer.sign_in(OFFICER)
             officer.go("Comptes")
+            officer.page.get_by_role("textbox", name="Ce qui a été trouvé").fill("Tous les rôles servent.")
+            officer.shot("revue_des_droits")
+            officer.page.get_by_role("button", name="Confirmer la revue").click()
+            expect(officer.page.get_by_text("jamais. La prochaine est due")).to_have_count(0)
             officer.page.get_by_role("button", name="Fermer le compte").click()
             expect(officer.page.get_by_role("alert")).to_contain_text("ui.no_account_chosen")
             officer.page.get_by_role("combobox", name="Compte à fermer").click()
@@ -31,7 +35,7 @@ def test_who_is_closed_leaves_every_browser_at_once(browser: Browser, demo_copy:
             officer.page.get_by_role("textbox", name="Motif").fill("A quitté l’hôpital.")
             officer.shot("compte_fermer")
             officer.page.get_by_role("button", name="Fermer le compte").click()
-            row = officer.page.get_by_role("row").filter(has_text="Karim Benali")
+            row = officer.page.get_by_role("row").filter(has_text="Karim Benali").first
             expect(row).to_contain_text("fermé")
             officer.shot("compte_ferme")
             for visit in (one, other):  # nobody touches these
@@ -42,6 +46,7 @@ def test_who_is_closed_leaves_every_browser_at_once(browser: Browser, demo_copy:
             log = officer.page.get_by_role("table", name="Entrées montrées")
             expect(log).to_contain_text("quitter une étude")
             expect(log).to_contain_text("A quitté l’hôpital.")
+            expect(log).to_contain_text("revoir les droits")
             one.sign_in(RESEARCHER)
             wb = open_workbench(load_settings(demo_copy, {}))  # another process, as a command is
             closing.close_account(wb, people.actor_named(wb, "ethics"), "researcher", "r")

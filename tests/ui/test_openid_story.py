@@ -134,6 +134,12 @@ def test_two_people_of_a_hospital(
 
     researcher.open(f"/demandes?lang=fr&id={app.waiting}")
     expect(researcher.page.locator("[aria-current=step]")).to_have_text("approuvée")
+    officer.page.get_by_role("textbox", name="Motif").fill("La question a changé.")
+    officer.shot("openid_retirer")
+    officer.page.get_by_role("button", name="Retirer l’approbation").click()
+    authenticate(officer.page, "ethics")
+    expect(officer.page.get_by_text("révoquée", exact=True).first).to_be_visible()
+    assert _state(app, "request.revoke") == ("revoked", "2")
     _leave(app, researcher)
     for visit in (researcher, officer, stranger):
         assert visit.complaints == []
@@ -163,16 +169,12 @@ def _keep_apart(app: App, researcher: Visit, officer: Visit, stranger: Visit) ->
     assert not mine & {cookie.get("value") for cookie in officer.context.cookies(app.url)}
 
 
-def _state(app: App) -> tuple[str, str | None]:
+def _state(app: App, verb: str = "request.decide") -> tuple[str, str | None]:
     """The request's state, and at which level its decision was proved."""
     wb = open_workbench(load_settings(app.home, {}))
     try:
         officer = people.actor_named(wb, "ethics")
-        log = [
-            e
-            for e in auditing.log(wb, officer)
-            if (e.verb, e.subject, e.outcome) == ("request.decide", app.waiting, "done")
-        ]
+        log = [e for e in auditing.log(wb, officer) if (e.verb, e.subject, e.outcome) == (verb, app.waiting, "done")]
         return requests.show_request(wb, officer, app.waiting).state, (log[0].payload or {})["acr"] if log else None
     finally:
         wb.close()

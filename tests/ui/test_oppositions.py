@@ -79,6 +79,7 @@ def test_an_opposition_recorded_and_ended_leaves_no_identifier(
         visit.ready()
         expect(visit.page.get_by_role("table")).to_contain_text("le révoquer, ou dire pourquoi il reste")
         expect(visit.page.locator("main, [data-testid=stMain]").first).to_contain_text(OFFICER)
+        expect(visit.page.get_by_text("ne sont à personne dans la version actuelle des données : 1.")).to_be_visible()
         visit.shot("opposition")
         source = visit.page.content() + " ".join(visit.addresses)
         assert not re.search(rf"(?<![0-9a-f]){person}(?![0-9a-f])|{STRANGER}", source)

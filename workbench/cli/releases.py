@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -96,8 +97,36 @@ def _record(wb: Workbench, actor: Actor, ref: str, facts: Path | None) -> None:
 
     made = catalogue.record(wb, actor, ref, read_json(facts) if facts else None)
     give(True, made.document)
-    if made.missing:
-        say_aside(say("quality.dcat_missing", language(), facts=", ".join(made.missing)))
+    _lacks(made.missing)
+
+
+def _lacks(missing: Sequence[str]) -> None:
+    if missing:
+        say_aside(say("quality.dcat_missing", language(), facts=", ".join(missing)))
+
+
+@app.command("catalogue")
+def catalogue_record(
+    ref: Ref,
+    checked: Annotated[
+        bool, typer.Option("--checked", help="Note that you read the record and found it right; once a year.")
+    ] = False,
+    facts: Annotated[
+        Path | None, typer.Option("--facts", help="What only the holder of the data knows (JSON).")
+    ] = None,
+    home: Home = None, as_name: As = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Print a release's record for a catalogue (HealthDCAT-AP, as JSON-LD), or note its yearly check."""
+    from workbench.services import catalogue_checks  # noqa: PLC0415 - help needs none of it
+
+    with opened(home, as_name) as (wb, actor):
+        if not checked:
+            _record(wb, actor, ref, facts)
+            return
+        done = catalogue_checks.check_record(wb, actor, ref, read_json(facts) if facts else None)
+    said = words("catalogue_checked", id=done.id, digest=done.digest, next=done.due.next.isoformat())
+    give(as_json, {"state": "checked", **asdict(done)}, said)
+    _lacks(done.missing)
 
 
 @app.command("check")

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.common import As, Home, Json, Reason, give, opened, table, words
+from workbench.cli.common import As, Home, Json, Reason, give, opened, table, tell, words
 from workbench.governance.actors import Role
-from workbench.services import closing, people
+from workbench.services import account_review, closing, people
+from workbench.services.account_review import Account, ReviewView
 from workbench.services.people import Person
 
 app = typer.Typer(no_args_is_help=True, help="Accounts: who acts, in which role.")
@@ -58,6 +59,43 @@ def list_(home: Home = None, as_name: As = None, as_json: Json = False) -> None:
             for p in found
         ]
         table((words("id"), words("name"), words("role"), words("os_user"), ""), rows)
+
+
+@app.command("review")
+def review(
+    confirm: Annotated[
+        str, typer.Option("--confirm", help="Record this review, by the digest that was read; needs --reason.")
+    ] = "",
+    reason: Annotated[str, typer.Option("--reason", help="What was found, and what was done about it.")] = "",
+    home: Home = None, as_name: As = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Review the rights: who holds which role, in which study, last used when; and confirm it, once a year."""
+    with opened(home, as_name) as (wb, actor):
+        if confirm:
+            view = account_review.confirm_review(wb, actor, digest=confirm, reason=reason)
+            give(as_json, _document(view, "confirmed"), words("user_reviewed", next=view.due.next.isoformat()))
+            return
+        view = account_review.show_review(wb, actor)
+    give(as_json, _document(view, "overdue" if view.due.overdue else "due"))
+    if not as_json:
+        heads = [words(name) for name in ("id", "role", "os_user", "user_signed_in", "user_acted", "user_studies")]
+        table([*heads, ""], [_reviewed(each) for each in view.accounts])
+        last = view.due.last.isoformat() if view.due.last else words("user_never")
+        late = words("user_overdue") if view.due.overdue else ""
+        tell(words("user_review", digest=view.digest, last=last, next=view.due.next.isoformat(), overdue=late))
+
+
+def _document(view: ReviewView, state: str) -> dict[str, object]:
+    return {"state": state, **asdict(view)}
+
+
+def _reviewed(account: Account) -> tuple[str, ...]:
+    places = [
+        f"{at.study} ({at.role}{', ' + words('user_unused') if at.unused else ''})" for at in account.studies
+    ]  # fmt: skip
+    remark = words("user_is_closed") if account.closed else words("user_unused") if account.unused else ""
+    days = [day.isoformat() if day else "–" for day in (account.signed_in, account.acted)]
+    return (account.name, account.role, account.os_user or "–", *days, "; ".join(places) or "–", remark)
 
 
 def register(root: typer.Typer) -> None:

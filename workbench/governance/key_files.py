@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import secrets
 import stat
@@ -23,6 +24,11 @@ BYTES: Final = 32
 def derive(secret: bytes, purpose: str) -> bytes:
     """Return the 256-bit key of one purpose, by HKDF-SHA-256; keys of two purposes tell nothing of each other."""
     return HKDF(hashes.SHA256(), BYTES, salt=None, info=f"workbench/{purpose}/1".encode()).derive(secret)
+
+
+def commitment(secret: bytes) -> str:
+    """Return what a manifest may say of a secret: an auditor who holds it can check that it was used, nobody else."""
+    return hashlib.sha256(b"workbench/commitment/1\n" + derive(secret, "commitment")).hexdigest()
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Keys: a master key outside the data folder, two random secrets per study, an audit signing key.
 
-Files of the key folder (0700; files 0600): `master.key`; `studies/STUDY.WHICH.key`, a secret wrapped (AES key wrap,
+Files of the key folder (0700; files 0600): `master.key`, or `master.id` where the hospital's vault holds the master key
+(`master.py`); `studies/STUDY.WHICH.key`, a secret wrapped (AES key wrap,
 RFC 3394) with a key that is derived from the master key for this study and purpose alone, so that a file renamed
 to another study does not open; `studies/STUDY.pseudonym.N.key`, the pseudonym secret before the N-th renewal;
 `studies/STUDY.WHICH.destroyed`, the tombstone of a destroyed secret; `audit.key`. Once the master key was renewed,
@@ -10,7 +11,6 @@ Per-purpose keys derive from a secret by HKDF-SHA-256 (RFC 5869). Nothing here i
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 from collections.abc import Callable, Generator
@@ -24,9 +24,21 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
+from workbench.governance import master as masters
 from workbench.governance import rotation
-from workbench.governance.key_files import BYTES, check_private, derive, locked, shred, sync, write_private
-from workbench.governance.rotation import MASTER, wrapping
+from workbench.governance.key_files import (
+    BYTES,
+    check_private,
+    commitment,
+    derive,
+    locked,
+    shred,
+    sync,
+    write_private,
+)
+from workbench.governance.master import Master
+from workbench.governance.rotation import wrapping
+from workbench.governance.vault import Vault
 from workbench.kernel.errors import InvalidInput, Unavailable
 
 Secret = Literal["pseudonym", "data"]
@@ -60,27 +72,26 @@ def demonstration_entropy(label: str, count: int) -> bytes:
     return HKDF(hashes.SHA256(), count, salt=None, info=label.encode()).derive(PUBLIC_SEED)
 
 
-def commitment(secret: bytes) -> str:
-    """Return what a manifest may say of a secret: an auditor who holds it can check that it was used, nobody else."""
-    return hashlib.sha256(b"workbench/commitment/1\n" + derive(secret, "commitment")).hexdigest()
-
-
 class KeyRing:
     """An opened key folder. Make one with `KeyRing.open`.
 
-    The master key is read anew at each use: another process may have renewed it (`rotation.py`).
+    Which master key it is, is read anew at each use: another process may have renewed it (`rotation.py`).
     """
 
-    def __init__(self, folder: Path, entropy: Entropy) -> None:
+    def __init__(self, folder: Path, entropy: Entropy, vault: Vault | None = None) -> None:
         self._folder = folder
         self._entropy = entropy
+        self._vault = vault
 
     @classmethod
-    def open(cls, folder: Path, *, create: bool = False, entropy: Entropy = random_entropy) -> KeyRing:
-        """Open a key folder; with `create`, make it (0700) with a master and a signing key where it is absent.
+    def open(
+        cls, folder: Path, *, create: bool = False, entropy: Entropy = random_entropy, vault: Vault | None = None
+    ) -> KeyRing:
+        """Open a key folder; with `create`, make it (0700) with a master and a signing key where it is absent: the
+        master key is then the newest of the `vault`, where there is one and the keys are not the demonstration's.
 
         Raises `Unavailable` (`governance.keys_missing`, `governance.keys_damaged`) and `Refused`
-        (`governance.keys_open_to_others`) where another user of the machine could read it.
+        (`governance.keys_open_to_others`) where another user of the machine could read it; and as `master.read`.
         """
         try:
             if folder.is_dir():
@@ -88,15 +99,12 @@ class KeyRing:
                 with locked(folder):
                     rotation.finish(folder)
             if create:
-                _create(folder, entropy)
+                _create(folder, entropy, vault)
             check_private(folder)
-            check_private(folder / MASTER)
-            master = (folder / MASTER).read_bytes()
+            masters.read(folder, vault)
         except OSError:
             raise Unavailable("governance.keys_missing", folder=folder) from None
-        if len(master) != BYTES:
-            raise Unavailable("governance.keys_damaged", name=MASTER)
-        return cls(folder, entropy)
+        return cls(folder, entropy, vault)
 
     @property
     def demonstration(self) -> bool:
@@ -209,11 +217,34 @@ class KeyRing:
     def rotate_master(self) -> None:
         """Renew the master key: every secret is wrapped anew, none changes (`rotation.rotate`).
 
-        Raises `Unavailable` (`governance.keys_damaged`) where a secret cannot be unwrapped; then nothing changed.
+        With a vault the new one is the vault's newest, and a master key that was a file is destroyed. Raises
+        `Unavailable` (`governance.keys_damaged`) where a secret cannot be unwrapped, and as `next_master`: then
+        nothing changed.
         """
         kept = {name: self._lasting(name) for name in _DERIVED}
-        with self._writing():
-            rotation.rotate(self._folder, random_entropy("master", BYTES), kept)
+        with self._writing() as former:
+            rotation.rotate(self._folder, former, self.next_master(), kept)
+
+    def next_master(self) -> Master:
+        """Return the master key that a renewal would put in place: random, or the newest of the vault.
+
+        Raises `Unavailable` (`governance.vault_same_key`) where that is the one in use, and as `Vault.current`.
+        """
+        if self._vault is None:
+            return masters.in_file(random_entropy("master", BYTES))
+        key_id, key = self._vault.current()
+        if key_id == masters.vault_id(self._folder) or key == masters.read(self._folder, self._vault):
+            raise Unavailable("governance.vault_same_key", id=key_id)
+        return masters.in_vault(key_id, key)
+
+    @property
+    def has_vault(self) -> bool:
+        """Whether a vault is set; the master key may still be a file, until it is renewed."""
+        return self._vault is not None
+
+    def vault_id(self) -> str | None:
+        """Return the id of the master key in the hospital's vault, None where it is a file of the key folder."""
+        return masters.vault_id(self._folder)
 
     def master_mark(self) -> str:
         """Return what the log may say of the master key: another one has another mark."""
@@ -267,7 +298,7 @@ class KeyRing:
                 held.enter_context(locked(self._folder, shared=shared))
                 if not shared:
                     rotation.finish(self._folder)
-                master = (self._folder / MASTER).read_bytes()
+                master = masters.read(self._folder, self._vault)
             except OSError:
                 raise Unavailable("governance.keys_missing", folder=self._folder) from None
             yield master
@@ -314,18 +345,21 @@ def _unwrapped(master: bytes, path: Path) -> bytes:
         raise Unavailable("governance.keys_damaged", name=path.name) from None
 
 
-def _create(folder: Path, entropy: Entropy) -> None:
+def _create(folder: Path, entropy: Entropy, vault: Vault | None) -> None:
     """Make what a key folder needs, the master key last; does nothing where there is one. One process at a time."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     check_private(folder)
     with locked(folder):
-        if (folder / MASTER).exists():
+        if masters.exists(folder):
             return
         (folder / "studies").mkdir(mode=0o700, exist_ok=True)
         if any((folder / "studies").iterdir()):  # secrets without their master: never cover up the loss
-            raise Unavailable("governance.keys_damaged", name=MASTER)
-        if entropy is demonstration_entropy:
+            raise Unavailable("governance.keys_damaged", name=masters.FILE)
+        shown = entropy is demonstration_entropy
+        master = (
+            masters.in_vault(*vault.current()) if vault and not shown else masters.in_file(entropy("master", BYTES))
+        )
+        if shown:
             write_private(folder / "demonstration", b"published keys, for synthetic data only\n")
-        master = entropy("master", BYTES)
-        write_private(folder / "audit.key", aes_key_wrap(wrapping(master, "audit"), entropy("audit", BYTES)))
-        write_private(folder / MASTER, master)
+        write_private(folder / "audit.key", aes_key_wrap(wrapping(master.key, "audit"), entropy("audit", BYTES)))
+        write_private(folder / master.file, master.content)

@@ -25,6 +25,7 @@ ALLOWED: Final[Mapping[str, frozenset[Role]]] = {
     "release.read": _ALL,
     "release.verify": _ALL,
     "release.check": frozenset({_STEWARD}),
+    "release.catalogue": frozenset({_STEWARD}),
     "release.retire": frozenset({_STEWARD}),
     "concept.read": _ALL,
     "cohort.count": _STUDY,
@@ -82,6 +83,7 @@ ALLOWED: Final[Mapping[str, frozenset[Role]]] = {
     "optout.read": frozenset({_OFFICER, _STEWARD}),
     "user.close": frozenset({_OFFICER, _STEWARD}),
     "user.manage": frozenset({_STEWARD}),
+    "user.review": frozenset({_OFFICER}),
     "doctor.run": _ALL,
 }
 """Verb → roles. Who loads data and manages users decides on no request; who decides opens no rows."""

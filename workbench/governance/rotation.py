@@ -13,12 +13,13 @@ from typing import Final
 
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
+from workbench.governance import master as masters
 from workbench.governance.key_files import derive, shred, sync, write_private
+from workbench.governance.master import Master
 from workbench.kernel.errors import Unavailable
 
 DECIDED: Final = "rotation"
 _ASIDE: Final = ".rotation"
-MASTER: Final = "master.key"
 
 
 def wrapping(master: bytes, purpose: str) -> bytes:
@@ -36,11 +37,13 @@ def purpose_of(path: Path) -> str:
 
 def wrapped(folder: Path) -> list[Path]:
     """Return every wrapped secret of a key folder, in order of names."""
-    return sorted(path for path in [*folder.glob("*.key"), *(folder / "studies").glob("*.key")] if path.name != MASTER)
+    return sorted(
+        path for path in [*folder.glob("*.key"), *(folder / "studies").glob("*.key")] if path.name != masters.FILE
+    )
 
 
-def rotate(folder: Path, master: bytes, kept: dict[str, bytes]) -> None:
-    """Put a new master key in the place of the folder's, under the caller's lock; `kept` are secrets (name → bytes)
+def rotate(folder: Path, former: bytes, new: Master, kept: dict[str, bytes]) -> None:
+    """Put a new master key in the place of the `former`, under the caller's lock; `kept` are secrets (name → bytes)
     that derived from the former one and must stay what they are.
 
     Raises `Unavailable` (`governance.keys_damaged`) where a secret cannot be unwrapped; then nothing changed.
@@ -49,17 +52,16 @@ def rotate(folder: Path, master: bytes, kept: dict[str, bytes]) -> None:
     shutil.rmtree(aside, ignore_errors=True)
     (aside / "studies").mkdir(mode=0o700, parents=True)
     aside.chmod(0o700)
-    former = (folder / MASTER).read_bytes()
     for path in wrapped(folder):
         purpose = purpose_of(path)
         try:
             secret = aes_key_unwrap(wrapping(former, purpose), path.read_bytes())
         except (InvalidUnwrap, ValueError):
             raise Unavailable("governance.keys_damaged", name=path.name) from None
-        write_private(aside / path.relative_to(folder), aes_key_wrap(wrapping(master, purpose), secret))
+        write_private(aside / path.relative_to(folder), aes_key_wrap(wrapping(new.key, purpose), secret))
     for name, secret in kept.items():
-        write_private(aside / f"{name}.key", aes_key_wrap(wrapping(master, name), secret))
-    write_private(aside / MASTER, master)
+        write_private(aside / f"{name}.key", aes_key_wrap(wrapping(new.key, name), secret))
+    write_private(aside / new.file, new.content)
     aside.rename(folder / DECIDED)
     sync(folder)
     finish(folder)
@@ -79,13 +81,14 @@ def finish(folder: Path) -> None:
     decided = folder / DECIDED
     if not decided.is_dir():
         return
-    master = decided / MASTER
-    new = [path for path in sorted(decided.rglob("*.key")) if path != master]
-    for path in [*new, *([master] if master.exists() else [])]:
+    last = [decided / name for name in (masters.FILE, masters.NOTE) if (decided / name).exists()]
+    for path in [*(path for path in sorted(decided.rglob("*.key")) if path not in last), *last]:
         place = folder / path.relative_to(decided)
         if place.exists():
             shred(place)
         path.replace(place)
         sync(place.parent)
+    if (folder / masters.NOTE).exists() and (folder / masters.FILE).exists():
+        shred(folder / masters.FILE)  # the master key moved into the vault
     shutil.rmtree(decided)
     sync(folder)

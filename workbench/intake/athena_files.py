@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
+import zlib
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -86,7 +87,9 @@ def _unpack(path: Path, aside: Path) -> Path:
                     raise InvalidInput("vocabulary.file_twice", source=path.name, table=target.stem)
                 with archive.open(member) as source, target.open("wb") as sink:
                     shutil.copyfileobj(source, sink, 1 << 20)
-    except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
+    # A damaged archive (its directory, a member's stream, its end), an encrypted one, and a method of packing that is
+    # not known here: one sentence for all, and the cause stays behind it.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
         raise InvalidInput("vocabulary.not_a_zip", source=path.name) from error
     return aside
 

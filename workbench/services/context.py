@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from workbench.governance import audit, keys, log_periods, policy
 from workbench.governance.actors import Actor
+from workbench.governance.vault import Vault
 from workbench.kernel.errors import Refused, Unavailable
 from workbench.kernel.progress import Progress, silent
 from workbench.kernel.settings import Settings
@@ -109,9 +110,10 @@ def open_workbench(settings: Settings, *, create: bool = False, demo: bool = Fal
 
 def _key_ring(settings: Settings, *, create: bool, demo: bool) -> keys.KeyRing:
     first = keys.demonstration_entropy if demo else keys.random_entropy
-    ring = keys.KeyRing.open(settings.keys, create=create, entropy=first)
+    vault = Vault(settings.key_command) if settings.key_command else None
+    ring = keys.KeyRing.open(settings.keys, create=create, entropy=first, vault=vault)
     entropy = keys.demonstration_entropy if ring.demonstration else keys.random_entropy
-    return keys.KeyRing.open(settings.keys, entropy=entropy)
+    return keys.KeyRing.open(settings.keys, entropy=entropy, vault=vault)
 
 
 def _mend_current(wb: Workbench) -> None:

@@ -17,7 +17,7 @@ from workbench.kernel.errors import UserError
 from workbench.kernel.openid import OpenId
 from workbench.kernel.settings import Settings
 from workbench.repository import releases
-from workbench.services import erased_releases, holding, key_deeds
+from workbench.services import account_review, catalogue_checks, erased_releases, holding, key_deeds
 from workbench.services.auditing import verdict_of
 from workbench.services.context import Workbench, open_workbench
 from workbench.services.provider import Provider, read_secret
@@ -87,14 +87,29 @@ def _home(wb: Workbench) -> Iterator[Finding]:
         yield Finding(f"private_{name}", not mode & 0o077, {"folder": str(folder), "mode": f"{mode:04o}"})
     inside = settings.keys.resolve().is_relative_to(settings.home.resolve())
     yield Finding("keys_apart", not inside, {"keys": str(settings.keys)})
+    yield _master(wb)
     if wb.demo:
         yield Finding("demo_keys", True, {}, note=True)
+    due = account_review.review_due(wb)
+    yield Finding("review_due", not due.overdue, {"last": str(due.last or "–"), "next": due.next.isoformat()})
+    owed = sorted(name for name, each in catalogue_checks.checks_due(wb).items() if each.overdue)
+    yield Finding("catalogue_due", not owed, {"releases": ", ".join(owed)})
     yield from _log(wb)
     yield from _releases(wb)
     yield from _erasures(wb)
     yield from _extracts(wb)
     yield from _made(wb)
     yield from _secrets(wb)
+
+
+def _master(wb: Workbench) -> Finding:
+    """Say where the master key is; a vault that is set and holds another key than the one in use is to be mended."""
+    key_id = wb.keys.vault_id()
+    if key_id is not None:
+        return Finding("master_vault", True, {"id": key_id, "program": wb.settings.key_command[0]})
+    if wb.keys.has_vault:
+        return Finding("master_not_in_vault", wb.demo, {"program": wb.settings.key_command[0]}, note=wb.demo)
+    return Finding("master_file", True, {"keys": str(wb.settings.keys)}, note=True)
 
 
 def _log(wb: Workbench) -> Iterator[Finding]:

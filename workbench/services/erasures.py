@@ -192,6 +192,9 @@ def _checked(wb: Workbench, release: Release, progress: Progress) -> dict[str, A
         return quality.assessed(wb, release, progress)
     except Stopped:
         raise
+    # Everything, on purpose: an order that cannot be carried out leaves a patient in the warehouse, a release without a
+    # quality document leaves nobody anywhere. It is not silent: `releases show` and the page say that it lacks one, and
+    # a steward's `releases check` raises what stood in the way.
     except Exception:
         return None
 

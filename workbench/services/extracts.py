@@ -14,8 +14,9 @@ from workbench.engines.duckdb import DuckDBEngine
 from workbench.extracts.build import build_extract
 from workbench.extracts.read import read_tables
 from workbench.extracts.select import last_date
-from workbench.governance import lifecycle, policy
+from workbench.governance import lifecycle, policy, proofs
 from workbench.governance.actors import Actor
+from workbench.governance.proofs import Proof
 from workbench.kernel.digest import digest_manifest, short
 from workbench.kernel.errors import Refused
 from workbench.kernel.progress import Progress, silent
@@ -255,18 +256,26 @@ def opening(wb: Workbench, actor: Actor, view: ExtractView, objected: Sequence[D
     return secret
 
 
-def revoke(wb: Workbench, actor: Actor, ref: str, reason: str) -> ExtractView:
+def revoke(wb: Workbench, actor: Actor, ref: str, reason: str, proof: Proof | None = None) -> ExtractView:
     """Close an extract and destroy the study's data secret: no file of the study's extracts can be read any more.
 
     The pseudonym secret stays until retention ends, so that an opposition still finds its persons. Copies already
-    opened cannot be recalled.
+    opened cannot be recalled. `proof` says how the officer authenticated for it, on this extract and all others of the
+    study that close with it (`governance.proofs.authentication`, whose errors are raised).
+    Raises `governance.reason_needed`, `store.no_document`, `store.changed_meanwhile`.
     """
     with acting(wb, actor, "extract.revoke", subject=ref):
         view = show_extract(wb, actor, ref)
         lifecycle.check_transition("request", "run", "revoke", actor.role, reason)
-        with wb.store.write(
-            event(actor, "extract.revoke", study=view.study, subject=view.id, before=view.digest, reason=reason)
-        ) as write:
+        with wb.store.read() as connection:
+            seen = documents.state(connection, "extract", view.id)
+            every = documents.states_of(connection, "extract")
+        closes = sorted(each.digest for each in every if each.study == view.study and each.state == "open")
+        decided = {"extract": view.digest, "study": view.study, "closes": closes, "reason": reason}
+        proved = proofs.authentication(wb.settings.openid, actor, "extract.revoke", decided, proof)
+        facts = {"study": view.study, "subject": view.id, "before": view.digest, "reason": reason, "payload": proved}
+        with wb.store.write(event(actor, "extract.revoke", **facts)) as write:
+            documents.check_unchanged(write, seen, "extract", view.id)
             for state in documents.states_of(write.connection, "extract"):
                 if state.study == view.study:
                     documents.move_state(write, "extract", state.id, "revoked")

@@ -12,12 +12,13 @@ from workbench.extracts.dates import in_days
 from workbench.features.build import build_features as build
 from workbench.features.build import features_id
 from workbench.features.design import default_design, read_design
+from workbench.governance import audit
 from workbench.governance.actors import Actor
 from workbench.kernel.digest import digest_document, short
 from workbench.kernel.errors import InvalidInput, Refused, Unavailable
 from workbench.kernel.progress import Progress, part, silent
 from workbench.kernel.text import LANGS, Lang
-from workbench.services import extracts, requests, studies
+from workbench.services import cohorts, extracts, objections, requests, studies
 from workbench.services.context import Workbench, acting, event, working
 from workbench.services.extracts import ExtractView
 from workbench.store import documents, making
@@ -85,10 +86,13 @@ def build_features(
         complete = read_design(design) if design is not None else design_for(wb, actor, view.id)
         args = {"extract": view.digest, "design": digest_document(complete)}
         with working(wb, actor, "features.build", args, progress) as (job, report):
+            with wb.store.read() as connection:  # before the rows: one that comes between is applied, and not said
+                opened = [each.id for each in objections.active(connection, view.study)]
             _, tables, secret = extracts.open_tables(wb, actor, view.id)
             root = wb.settings.extracts / view.id / "features"
-            facts = {"study": view.study, "subject": view.id, "before": view.digest}
-            with making.making(wb.store, job, root, event(actor, "features.build", **facts)) as made:
+            built = event(actor, "features.build", study=view.study, subject=view.id, before=view.digest)
+            built.payload["objections"] = opened
+            with making.making(wb.store, job, root, built) as made:
                 _keep_design(wb, actor, view, complete)
                 manifest = build(in_days(tables), complete, view.manifest, made.folder, report, key=secret)
                 made_id = features_id(manifest)
@@ -105,12 +109,17 @@ def _keep_design(wb: Workbench, actor: Actor, view: ExtractView, design: Mapping
 
 
 def train(wb: Workbench, actor: Actor, features_ref: str, progress: Progress = silent) -> list[ModelView]:
-    """Train and judge every model of the design, keep each with its card, record it in MLflow."""
+    """Train and judge every model of the design, keep each with its card, record it in MLflow.
+
+    Raises `Refused`: `services.extract_closed`, and `learning.objected_since` where somebody of the cohort objects to
+    the study since the features were built, which hold no pseudonym by which to leave anybody out.
+    """
     with acting(wb, actor, "model.train", subject=features_ref):
         features = show_features(wb, actor, features_ref)
         view = extracts.show_extract(wb, actor, features.extract)
         if view.state != "open":
             raise Refused("services.extract_closed", extract=view.id, state=view.state)
+        _check_objections(wb, features, view)
         with working(wb, actor, "model.train", {"features": features.digest}, progress) as (job, report):
             kinds: list[str] = features.design["models"]
             made: list[str] = []
@@ -122,6 +131,15 @@ def train(wb: Workbench, actor: Actor, features_ref: str, progress: Progress = s
             record(wb, views)
             report(1.0, "")
     return views
+
+
+def _check_objections(wb: Workbench, features: FeaturesView, view: ExtractView) -> None:
+    with wb.store.read() as connection:
+        told = audit.payloads_of(connection, ["features.build"], features.digest)
+        applied = {name for payload in told[-1:] for name in payload.get("objections", ())}
+        since = [each for each in objections.active(connection, view.study) if each.id not in applied]
+    if since and objections.concern(wb, since, cohorts.rows_of(wb, view.manifest["cohort"])):
+        raise Refused("learning.objected_since", features=features.id, extract=view.id)
 
 
 def record(wb: Workbench, models: Sequence[ModelView]) -> None:

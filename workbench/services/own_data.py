@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from workbench.cohorts.check_reading import Question
     from workbench.cohorts.inclusion import Inclusion
 
-HOME_MARKS = ("app.sqlite", "load.lock", "master.key")
+HOME_MARKS = ("app.sqlite", "load.lock", "master.key", "master.id")
 """Files that tell a home or a key folder, whoever named it how."""
 
 
@@ -109,7 +109,8 @@ def _files(database: str, engine: str, results: Iterable[Path]) -> Engine:
     path = Path(database).absolute()
     if not path.exists():
         raise InvalidInput("own.no_database", database=database)
-    if any(in_a_home(place) for place in (path, *path.glob("*.parquet"))):
+    given = (path, *path.glob("*.parquet"))
+    if any(in_a_home(place) for place in given) or same_as_in_home(given):
         raise Refused("own.home_files", database=database)
     if path.is_file():
         if engine == "spark":
@@ -128,6 +129,28 @@ def in_a_home(path: Path) -> bool:
     if any(place.is_relative_to(folder.resolve()) for folder in (here.home, here.keys)):
         return True
     return any((folder / mark).exists() for folder in (place, *place.parents) for mark in HOME_MARKS)
+
+
+def same_as_in_home(places: Iterable[Path]) -> bool:
+    """Answer whether a file is one of the home in use here under another name (a hard link), or a copy of a file of its
+    releases: of the same size and SHA-256. Of other homes, and of data put into another form, nothing can be told."""
+    home = load_settings().home
+    if not (home / "releases").is_dir():
+        return False
+    from workbench.repository.releases import list_releases  # noqa: PLC0415 - where there is no home, none is needed
+
+    given = {place: place.stat() for place in places if place.is_file()}
+    kept = (path for name in ("releases", "cache", "extracts") for path in (home / name).rglob("*") if path.is_file())
+    inodes = {(found.st_dev, found.st_ino) for found in map(Path.stat, kept)}
+    if any((found.st_dev, found.st_ino) in inodes for found in given.values()):
+        return True
+    known: dict[int, set[str]] = {}
+    for release in list_releases(home / "releases"):
+        for table in release.manifest["tables"]:
+            for file in table["files"]:
+                known.setdefault(file["bytes"], set()).add(file["sha256"])
+    return any(files.sha256_file(place) in known.get(found.st_size, ()) for place, found in given.items()
+               if found.st_size in known)  # fmt: skip
 
 
 def generate_own(

@@ -15,8 +15,8 @@ from workbench.governance.votes import read_votes
 from workbench.kernel.digest import digest_document, short
 from workbench.kernel.errors import InvalidInput, Refused
 from workbench.kernel.schemas import validate
-from workbench.services import concept_limits, people, studies
-from workbench.services.cohorts import CohortRef, reference
+from workbench.services import concept_limits, people, studies, study_numbers
+from workbench.services.cohorts import CohortRef
 from workbench.services.context import Workbench, acting, event
 from workbench.services.expiry import expire, today
 from workbench.services.studies import StudyView
@@ -201,9 +201,10 @@ def withdraw(wb: Workbench, actor: Actor, ref: str, reason: str = "") -> Request
     return show_request(wb, actor, ref)
 
 
-def revoke_approval(wb: Workbench, actor: Actor, ref: str, reason: str) -> RequestView:
+def revoke_approval(wb: Workbench, actor: Actor, ref: str, reason: str, proof: Proof | None = None) -> RequestView:
     """Take an approval back of which nothing was made yet; no key is destroyed, and the study goes on.
 
+    `proof` says how the officer authenticated for it (`governance.proofs.authentication`, whose errors are raised).
     Raises `services.revoke_the_extract` where an extract was made of it, `governance.wrong_state`,
     `governance.reason_needed`, `store.no_document`.
     """
@@ -213,7 +214,9 @@ def revoke_approval(wb: Workbench, actor: Actor, ref: str, reason: str) -> Reque
             raise Refused("services.revoke_the_extract", request=view.id)
         to = lifecycle.check_transition("request", view.state, "revoke", actor.role, reason)
         approval = view.approval.digest if view.approval else None
-        facts = {"study": view.study, "subject": view.id, "before": approval, "reason": reason}
+        decided = {"request": view.digest, "approval": approval, "reason": reason}
+        proved = proofs.authentication(wb.settings.openid, actor, "request.revoke", decided, proof)
+        facts = {"study": view.study, "subject": view.id, "before": approval, "reason": reason, "payload": proved}
         seen = State("request", view.id, view.digest, view.study, view.state, view.expires_on, view.changed_at)
         with wb.store.write(event(actor, "request.revoke", **facts)) as write:
             documents.check_unchanged(write, seen, "request", view.id)
@@ -281,8 +284,11 @@ def _view(wb: Workbench, state: State) -> RequestView:
         document=body,
         protocol=protocol,
         columns=protocols.delivered_columns(body["tables"], protocol["tables"]),
-        cohort=reference(wb, named["cohort"]),
-        outcomes=tuple(reference(wb, named[f"outcomes.{place}"]) for place in range(len(body["outcomes"]))),
+        cohort=study_numbers.reference(wb, body["study"], named["cohort"]),
+        outcomes=tuple(
+            study_numbers.reference(wb, body["study"], named[f"outcomes.{place}"])
+            for place in range(len(body["outcomes"]))
+        ),
         requester=body["requester"],
         made_at=document.made_at,
         approval=answers[-1] if answers else None,

@@ -13,7 +13,7 @@ from workbench.governance.date_forms import SHIFTED, Dates, dates_of, delivered_
 from workbench.governance.deliverable import deliverable, delivered_name
 from workbench.governance.quasi_identifiers import quasi_identifiers
 from workbench.kernel.text import Lang, say
-from workbench.services import diagnosing, extracts
+from workbench.services import diagnosing, extracts, study_numbers
 from workbench.services.context import Workbench
 from workbench.services.extracts import ExtractView
 from workbench.services.requests import RequestView
@@ -83,16 +83,18 @@ def meter(wb: Workbench, actor: Actor, protocol: Mapping[str, Any], asked: Mappi
     """Return the meter of a request's `tables`, `concepts`, `period`, `index_year` and `cohort` (an id, None while none
     is chosen).
 
-    The only numbers of persons in it are the governed ones of the cohort's diagnostics, which its members read anyway.
+    The only numbers of persons in it are the governed ones of the cohort's diagnostics, which its members read anyway,
+    without who objects to the study.
     """
     found = diagnosing.diagnostics_of(wb, actor, asked["cohort"]) if asked["cohort"] else None
     people = [row.persons.value is not None for row in found.people] if found else None
+    left = study_numbers.groups_shown(wb, protocol["study"], asked["cohort"]) if found else None
     return Meter(
         _known(asked["tables"], delivered_dates(asked, protocol)), _known(protocol["tables"], dates_of(protocol)),
         _histories(asked["tables"]), _histories(protocol["tables"]),
         _length(asked["period"]), _length(protocol["period"]),
         *_items(asked, protocol),
-        None if people is None else sum(people), None if people is None else len(people),
+        left if left is not None or people is None else sum(people), None if people is None else len(people),
     )  # fmt: skip
 
 

@@ -143,12 +143,14 @@ def rotate_keys(
 def rotate_master(wb: Workbench, actor: Actor, *, reason: str) -> MasterView:
     """Renew the master key: every study's secrets are wrapped anew, and none changes; whatever is open stays so.
 
-    Raises `governance.reason_needed`; `governance.keys_damaged` where a secret cannot be unwrapped: nothing changes.
+    Raises `governance.reason_needed`; `governance.keys_damaged` where a secret cannot be unwrapped, and as
+    `KeyRing.next_master` where a vault is to give the new one: nothing changes.
     """
     with acting(wb, actor, "key.rotate", subject=MASTER):
         if not reason.strip():
             raise Refused("governance.reason_needed", transition="renew")
         former = wb.keys.master_mark()
+        wb.keys.next_master()
         decided = event(actor, "key.rotate", subject=MASTER, before=former, outcome="intent", reason=reason)
         decided.payload = {"auth_time": clock.timestamp()}
         with wb.store.write(decided) as write:

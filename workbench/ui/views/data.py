@@ -13,11 +13,12 @@ from workbench.governance.policy import can
 from workbench.kernel.errors import Refused
 from workbench.kernel.text import catalogue, say
 from workbench.services import catalogue as records
-from workbench.services import quality, releases
+from workbench.services import catalogue_checks, quality, releases
 from workbench.services.quality import ChangeLine, Failure, QualityView
 from workbench.services.releases import ReleaseView
 from workbench.ui.parts import release as parts
 from workbench.ui.parts import work
+from workbench.ui.parts.errors import answering
 from workbench.ui.parts.listing import Entry, chooser
 from workbench.ui.parts.markup import (
     Html,
@@ -70,6 +71,9 @@ def _detail(actor: Actor, view: ReleaseView) -> None:
     st.subheader(view.name, anchor=False)
     if view.retired:
         show(paragraph(say("release.said_retired", lang()), "wb-note"))
+    due = catalogue_checks.checks_due(workbench()).get(view.id)
+    if due and due.overdue:
+        show(paragraph(t("data_catalogue_overdue", day=day(due.next.isoformat())), "wb-note"))
     if view.erased_at:
         said = say("release.said_erased", lang(), day=day(view.erased_at), before=view.in_place_of)
         show(paragraph(said, "wb-note"))
@@ -246,6 +250,21 @@ def _origin(actor: Actor, view: ReleaseView) -> None:
         made = records.record(workbench(), actor, view.id)
         show(paragraph(t("data_catalogue_said"), "wb-quiet"))
         st.code(json.dumps(made.document, ensure_ascii=False, indent=1), language="json", height=400)
+        _catalogue_check(actor, view)
+
+
+def _catalogue_check(actor: Actor, view: ReleaseView) -> None:
+    """Say when the record was last checked, and let a data steward note that it was read and found right."""
+    due = catalogue_checks.checks_due(workbench()).get(view.id)
+    if due is None:
+        return
+    last = day(due.last.isoformat()) if due.last else t("accounts_never")
+    show(paragraph(t("data_catalogue_due", last=last, next=day(due.next.isoformat()))))
+    if can(actor, "release.catalogue") and st.button(t("data_catalogue_check"), key=f"catalogue_{view.id}"):
+        with answering():
+            catalogue_checks.check_record(workbench(), actor, view.id)
+            st.toast(t("data_catalogue_checked"))
+            st.rerun()
 
 
 def _bars(lines: Iterable[tuple[str, Shown]], what: str, how_many: str) -> Html:

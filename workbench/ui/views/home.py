@@ -12,7 +12,7 @@ from workbench.governance.disclosure import shown as as_shown
 from workbench.governance.legal_bases import legal_basis
 from workbench.governance.policy import can
 from workbench.kernel import clock
-from workbench.services import alerts, extracts, findings, jobs, learning, outputs, releases, requests
+from workbench.services import account_review, alerts, extracts, findings, jobs, learning, outputs, releases, requests
 from workbench.services.releases import ReleaseView
 from workbench.services.studies import StudyView
 from workbench.ui.parts import release as parts
@@ -124,6 +124,12 @@ def _findings(actor: Actor, state: str) -> list[Html]:
     ]
 
 
+def _review_of_rights() -> list[Html]:
+    """The review of rights, once it is overdue."""
+    due = account_review.review_due(workbench())
+    return [link(t("home_review", day=day(due.next.isoformat())), href("comptes"))] if due.overdue else []
+
+
 def _for_officer(actor: Actor, mine: list[StudyView]) -> list[Html]:
     wanted = {study.id for study in mine}
     lines = [
@@ -136,6 +142,7 @@ def _for_officer(actor: Actor, mine: list[StudyView]) -> list[Html]:
     ]
     return (
         _alerts(actor)
+        + _review_of_rights()
         + lines
         + _outputs(actor, mine)
         + _findings(actor, "reported")

@@ -29,6 +29,7 @@ SLOT = "oppositions_job"
 EVERY = ""
 _ROUND = "oppositions_round"
 _ERROR = "oppositions_error"
+_UNKNOWN = "oppositions_unknown"
 
 
 def draw(actor: Actor) -> None:
@@ -88,6 +89,7 @@ def _chosen(
 def _objection(actor: Actor, view: ObjectionView) -> None:
     st.subheader(t("opposition_heading", opposition=view.id), anchor=False)
     show(facts([(t("opposition_scope"), _scope(actor, view.study)), *_common("objection", view)]))
+    _strangers(view.id)
     _made_before(actor, view.concerned, t("oppositions_left_out"))
     if view.state == objections.ACTIVE:
         _withdraw(actor, view)
@@ -96,12 +98,23 @@ def _objection(actor: Actor, view: ObjectionView) -> None:
 def _order(actor: Actor, view: OrderView) -> None:
     st.subheader(t("opposition_heading", opposition=view.id), anchor=False)
     show(facts([(t("opposition_scope"), t("oppositions_warehouse")), *_common("opposition", view)]))
+    _strangers(view.id)
     if view.state == "pending":
         show(paragraph(t("oppositions_pending"), "wb-note"))
     if view.releases:
         rows = [(tag("code", before), tag("code", after)) for before, after in view.releases]
         show(table([t("oppositions_before"), t("oppositions_after")], rows, t("oppositions_releases")))
     _made_before(actor, view.concerned, t("oppositions_left_in"))
+
+
+def _strangers(opposition: str) -> None:
+    """Say to who just recorded an opposition how many of the numbers are nobody's: a slip of the pen must not lose it.
+
+    Not masked, as on the command line: these are numbers without a person, and the slip is nearly always a single one.
+    """
+    recorded, count = st.session_state.get(_UNKNOWN, ("", 0))
+    if recorded == opposition and count:
+        show(tag("p", t("oppositions_unknown", count=number(count)), "wb-note", role="status"))
 
 
 def _common(kind: str, view: ObjectionView | OrderView) -> list[tuple[str, object]]:
@@ -182,6 +195,7 @@ def _record(actor: Actor, field: str, scope: str, study: str | None, sure: bool)
     try:
         _check_sure(sure)
         named_persons = persons_of(typed)
+        strangers = objections.unknown(workbench(), actor, named_persons)
         if scope == "warehouse":
             made = erasures.order(workbench(), actor, named_persons)
         else:
@@ -191,6 +205,7 @@ def _record(actor: Actor, field: str, scope: str, study: str | None, sure: bool)
         st.rerun()
     finally:
         del typed
+    st.session_state[_UNKNOWN] = (made, strangers)
     if scope == "warehouse":
         st.query_params.from_dict(parameters(id=made))
         work.start(SLOT, actor, "optout.carry_out", {})

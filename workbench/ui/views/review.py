@@ -16,7 +16,7 @@ from workbench.services.extracts import ExtractView
 from workbench.services.requests import Decision, RequestView
 from workbench.services.studies import StudyView
 from workbench.ui.parts import study_end
-from workbench.ui.parts.errors import answering, panel
+from workbench.ui.parts.errors import panel
 from workbench.ui.parts.listing import Entry, chooser
 from workbench.ui.parts.markup import (
     Html,
@@ -146,6 +146,25 @@ def _request(actor: Actor, view: RequestView) -> None:
         _delivered(actor, view, extracts.show_extract(workbench(), actor, extract.id))
     elif view.state == "approved":
         show(heading(t("extract_delivered")), paragraph(t("extract_delivered_none", day=day(view.expires_on))))
+    if view.state == "approved" and can(actor, "extract.revoke"):
+        _take_back(actor, view)
+
+
+def _take_back(actor: Actor, view: RequestView) -> None:
+    """Draw the form that takes back an approval of which nothing was made."""
+    show(heading(t("take_back_heading")))
+    with st.form(f"take_back_{view.id}", border=True):
+        show(paragraph(t("take_back_text")))
+        reason = st.text_area(t("decide_reason"), height=68, key=f"take_back_reason_{view.id}")
+        if not st.form_submit_button(t("take_back_heading")):
+            return
+
+    def act(proof: Proof | None) -> None:
+        requests.revoke_approval(workbench(), actor, view.id, reason, proof)
+
+    if carry_out(actor, act, href("examen", id=view.id)):
+        st.toast(t("take_back_done"))
+        st.rerun()
 
 
 def _delivered(actor: Actor, view: RequestView, extract: ExtractView) -> None:
@@ -166,10 +185,13 @@ def _delivered(actor: Actor, view: RequestView, extract: ExtractView) -> None:
         sure = st.checkbox(t("revoke_sure"), key=f"revoke_sure_{extract.id}")
         if not st.form_submit_button(t("revoke_send")):
             return
-    with answering():
+
+    def act(proof: Proof | None) -> None:
         if not sure:
             raise UserError("ui.revoke_not_sure")
-        extracts.revoke(workbench(), actor, extract.id, reason)
+        extracts.revoke(workbench(), actor, extract.id, reason, proof)
+
+    if carry_out(actor, act, href("examen", id=view.id)):
         st.toast(t("revoke_done"))
         st.rerun()
 
