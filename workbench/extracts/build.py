@@ -21,7 +21,7 @@ from workbench.extracts.make import Order, make_tables
 from workbench.governance.concept_limits import Limit, limits
 from workbench.governance.keys import StudySecrets, commitment
 from workbench.governance.policy import check_other_person
-from workbench.governance.protocols import FOLLOW_UP, Columns, delivered_columns, intersect
+from workbench.governance.protocols import FOLLOW_UP, Columns, delivered_columns, intersect, kept_rare
 from workbench.governance.sensitive import withheld_classes
 from workbench.kernel.digest import digest_bytes, digest_document
 from workbench.kernel.errors import Refused
@@ -79,6 +79,7 @@ def build_extract(
         "period": order.period,
         "outcome_period": order.outcome_period,
         "transforms": made.transforms,
+        "coarsened": made.coarsened,
         "pseudonym_collisions": made.collisions,
         "risk": risk.measure(made.tables, made.left_out, made.classes),
         "dictionary": package.dictionary(made.given, sorted(made.tables)),
@@ -98,7 +99,8 @@ def _order(
     """What is to be made, as both papers allow it."""
     period, later = (_period(name, request, protocol) for name in ("period", "outcome_period"))
     classes = protocol["sensitive_classes"]
-    return Order(columns, period, later, withheld_classes(classes), cut_off, classes, limits(request, protocol))
+    found = limits(request, protocol)
+    return Order(columns, period, later, withheld_classes(classes), cut_off, classes, found, kept_rare(protocol))
 
 
 def _papers(

@@ -3,8 +3,8 @@ the first pass. It knows the release and recomputes pseudonyms itself; any findi
 
 It looks for: files that are not sealed; columns beyond the protocol; dates; text other than names of concepts and
 outcomes; real person ids; persons of whom a pseudonym is not theirs; days outside the approved period; concepts beyond
-those approved and requested; and it attacks the offsets: whoever knows the first day and the cut-off of the release
-must not recover one index date.
+those approved and requested; values that too few persons have; and it attacks the offsets: whoever knows the first day
+and the cut-off of the release must not recover one index date.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ import pyarrow.parquet as pq
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
-from workbench.extracts import inspect_concepts, reread
+from workbench.extracts import inspect_concepts, inspect_rare, reread
 from workbench.extracts.canaries import Canaries
 from workbench.extracts.reread import Column, People, is_number
 from workbench.governance.deliverable import deliverable
@@ -112,6 +113,7 @@ def inspect_extract(
         found.append(Finding("other_key", "manifest"))
     members = _members(secrets, known)
     canaries = Canaries(known.tables, (known.persons, known.index), derive(secrets.pseudonym, "person"))
+    rare = inspect_rare.Rare(protocol)
     for name, rows in tables.items():
         found += _columns(name, rows, protocol)
         found += _types(name, rows)
@@ -119,7 +121,10 @@ def inspect_extract(
         found += _strangers(name, whose, members, manifest["pseudonym_collisions"])
         theirs = canaries.rows_of(whose)
         low, high = _ids_between(known, canaries)
-        seen = {each: reread.column(rows, each, whose, theirs.rows, low, high) for each in rows.schema.names}
+        seen = {
+            each: reread.column(rows, each, whose, theirs.rows, low, high, partial(rare.see, name, each, rows, whose))
+            for each in rows.schema.names
+        }
         theirs = theirs.starting(seen.get("start_day"))
         for each in seen.values():
             found += _outcomes(name, each, manifest)
@@ -128,6 +133,7 @@ def inspect_extract(
             found += _offsets(each, whose, members, known)
             found += (Finding(*what) for what in canaries.look(name, each, rows.rows, theirs))
     found += (Finding(*what) for what in inspect_concepts.look(tables, manifest, (request, protocol), known.tables))
+    found += (Finding(*what) for what in rare.found())
     found += _manifest_text(manifest, known)
     found += (Finding(*each) for each in canaries.look_in_text("manifest", json.dumps(manifest, ensure_ascii=False)))
     return tuple(dict.fromkeys(found))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
-import numpy as np
 import polars as pl
 
 from workbench.engines.duckdb import DuckDBEngine
-from workbench.extracts import events, select, transform
+from workbench.extracts import events, rare, select, transform
 from workbench.extracts.held import Concepts
 from workbench.extracts.select import Plan
 from workbench.governance.concept_limits import Limit
@@ -27,7 +27,8 @@ Period = Mapping[str, int | None]
 @dataclass(frozen=True)
 class Order:
     """What is to be made: the columns of each table, both periods, the sensitive classes to leave out, the last day,
-    the codes of the sensitive classes that the protocol names, and the concepts to which tables are limited.
+    the codes of the sensitive classes that the protocol names, the concepts to which tables are limited, and the kinds
+    of rare values that the protocol keeps.
     """
 
     columns: Mapping[str, Columns]
@@ -37,13 +38,14 @@ class Order:
     cut_off: date
     named: Sequence[str] = ()
     limits: Mapping[str, Limit] = field(default_factory=dict[str, Limit])
+    keep: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Made:
     """The delivered tables and what the manifest says of them; `given` are the CDM columns behind each table,
     `classes` the concepts of each sensitive class that the protocol names, `limited` those that each limited table was
-    limited to.
+    limited to, `coarsened` what became of rare values.
     """
 
     tables: dict[str, pl.DataFrame]
@@ -53,6 +55,7 @@ class Made:
     left_out: int
     classes: dict[str, pl.Series]
     limited: dict[str, pl.Series]
+    coarsened: dict[str, Any]
 
 
 def make_tables(
@@ -93,19 +96,25 @@ def make_tables(
         else:
             room = select.room(engine, table, index.height)
             held[table] = events.hold(rows, room, plan, limits, sensitive, concepts)
+    coarse = rare.Coarsening(engine, concepts, order.keep, sensitive, limited)
+    if "person" in plans:
+        tables["person"] = coarse.persons(tables["person"], plans["person"])
+    for table, rows in list(held.items()):
+        held[table] = coarse.events(table, rows, plans[table])
     links, link_collisions = events.link_pseudonyms(held, plans, secrets.pseudonym)
+    links = coarse.links(held, plans, links)
     for table in list(held):
         tables[table] = events.event_table(held.pop(table), concepts, plans[table], limits, links)
-    codes = pl.Series("concept_id", np.unique(concepts.ids[1:]))
-    tables["concept"] = select.concept_rows(engine, codes).sort("concept_id")
+    tables["concept"] = select.concept_rows(engine, coarse.delivered()).sort("concept_id")
     return Made(
         tables=tables,
         given={table: plan.given for table, plan in plans.items()},
-        transforms=_rules(plans, order.withheld, limited),
+        transforms=_rules(plans, order.withheld, limited, order.keep),
         collisions=persons.collisions + link_collisions,
         left_out=persons.left_out,
         classes={code: select.sensitive_concepts(engine, [sensitive_classes()[code]]) for code in order.named},
         limited=limited,
+        coarsened=coarse.said(),
     )
 
 
@@ -127,7 +136,7 @@ def _limited(engine: DuckDBEngine, limits: Mapping[str, Limit], plans: Mapping[s
 
 
 def _rules(
-    plans: Mapping[str, Plan], withheld: Sequence[SensitiveClass], limited: Collection[str]
+    plans: Mapping[str, Plan], withheld: Sequence[SensitiveClass], limited: Collection[str], keep: Collection[str]
 ) -> list[dict[str, str]]:
     """Return what was done to which column, for the manifest (words: `extract.rule_CODE`; a class follows a colon)."""
     rules = [
@@ -145,6 +154,8 @@ def _rules(
         for column in plan.given:
             code = _rule(deliverable()[table][column], column in plan.fallback)
             if code:
+                rules.append({"table": table, "column": column, "rule": code})
+            if code := rare.rules(table, column, keep):
                 rules.append({"table": table, "column": column, "rule": code})
     return rules
 
