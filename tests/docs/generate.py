@@ -137,8 +137,10 @@ def sensitive() -> str:
     for entry in sensitive_classes().values():
         roots = ", ".join(f"{vocabulary} {code}" for vocabulary, code in entry.roots)
         prefixes = ", ".join(dict.fromkeys(prefix for _, prefix in entry.prefixes))
-        rows.append([f"`{entry.code}`", entry.name["en"], roots or "none", prefixes or "none"])
-    return _table(["class", "name", "concepts, with all below them", "ICD-10 codes that begin with"], rows)
+        persons = "as the hospital lists them" if entry.persons else "no"
+        rows.append([f"`{entry.code}`", entry.name["en"], roots or "none", prefixes or "none", persons])
+    heads = ["class", "name", "concepts, with all below them", "ICD-10 codes that begin with", "persons"]
+    return _table(heads, rows)
 
 
 def _table(heads: list[str], rows: list[list[str]]) -> str:

@@ -22,6 +22,9 @@ TABLES = ("person", "observation_period", "condition_occurrence", "drug_exposure
 CELECOXIB, DICLOFENAC, GI_BLEED = 1118084, 1124300, 192671
 
 
+KEEP_RARE = {"values": ["birth_years", "care_sites", "concepts"], "why": "a few rows made for another rule"}
+
+
 @dataclass(frozen=True)
 class Case:
     """Everything that `build_extract` takes, but for papers, secrets and folder."""
@@ -100,6 +103,11 @@ class Papers:
 
     protocol: dict[str, Any] = field(default_factory=valid_protocol)
     request: dict[str, Any] = field(default_factory=valid_request)
+
+    def keeping_rare(self) -> Papers:
+        """Let the protocol keep what few persons have: a few rows made for another rule would lose nearly all."""
+        self.protocol["keep_rare"] = KEEP_RARE
+        return self
 
     def sealed(self) -> dict[str, Any]:
         """Return the three documents as arguments, their digests filled in."""

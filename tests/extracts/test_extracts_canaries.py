@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
-from made_release import Case, gibleed, secrets
+from made_release import Case, Papers, gibleed, secrets
 from test_extracts_inspect import inspected, plant
 
 from workbench.extracts.canaries import PERSONS
@@ -99,6 +99,8 @@ PLANTED: dict[str, tuple[str, str, Callable[[pl.DataFrame, Truth], pl.DataFrame]
         put("days_supply", lambda: EVENT.dt.epoch("d") + 25_569),
     ),
 }
+ONE_EACH = {"persons as concepts", "years of birth"}
+"""Leaks in columns of which every value needs persons enough."""
 
 
 def test_a_clean_package_has_no_finding(clean: Path, known: Truth) -> None:
@@ -110,7 +112,7 @@ def test_a_clean_package_has_no_finding(clean: Path, known: Truth) -> None:
 def test_a_planted_value_is_found(folder: Path, known: Truth, kind: str) -> None:
     code, table, change = PLANTED[kind]
     plant(folder, table, change, known)
-    assert inspected(folder, known) == {code}
+    assert inspected(folder, known) == ({code, "rare_value"} if kind in ONE_EACH else {code})
 
 
 def test_what_identifies_is_found_among_names_of_concepts(folder: Path, known: Truth) -> None:
@@ -160,7 +162,7 @@ def test_numbers_that_meet_small_ids_by_chance_are_let_through(folder: Path, kno
         return rows.select(frame.columns).sort("person_id", "days_supply")
 
     plant(folder, "drug_exposure", noise, known)
-    assert inspected(folder, known) == set()
+    assert inspected(folder, known, papers=Papers().keeping_rare()) == set()
 
 
 def test_every_canary_has_words() -> None:

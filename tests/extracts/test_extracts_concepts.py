@@ -98,7 +98,7 @@ def papers_of(approved: Items | None, requested: Items | None) -> Papers:
         document["tables"] = {"person": ["age_at_index"], TABLE: ["condition_concept_id", "condition_start_date"]}
         if items is not None:
             document["concepts"] = {TABLE: items}
-    return papers
+    return papers.keeping_rare()
 
 
 @pytest.mark.parametrize(("name", "approved", "requested", "days"), SPECIFICATION)

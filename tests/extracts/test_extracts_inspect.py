@@ -37,8 +37,10 @@ def plant(folder: Path, table: str, change: Change, known: Truth) -> None:
     write_sealed(rows, folder / entry["files"][0]["path"], secrets().data, sealed_as)
 
 
-def inspected(folder: Path, known: Truth, manifest: dict[str, Any] | None = None) -> set[str]:
-    papers = Papers()
+def inspected(
+    folder: Path, known: Truth, manifest: dict[str, Any] | None = None, papers: Papers | None = None
+) -> set[str]:
+    papers = papers or Papers()
     papers.protocol["outcome_period"] = {"from_day": 0, "to_day": None}
     found = inspect_extract(
         folder, manifest or read_manifest(folder), papers.protocol, papers.request, secrets(), known

@@ -156,15 +156,15 @@ def test_a_failed_check_sends_back_at_once_and_keeps_no_file(
 def test_differencing_two_outputs_is_caught_at_filing_and_at_release(
     wb: Workbench, scientist: Actor, officer: Actor, extract: str, file: Callable[..., OutputView]
 ) -> None:
-    """All persons, and all but the few of one age: each harmless, together they tell of these few."""
+    """All persons, and all but the few who were observed least: each harmless, together they tell of these few."""
     _, tables, _ = extracts.open_tables(wb, scientist, extract)
-    ages = tables["person"]["age_at_index"].value_counts()
-    rare = int(ages.filter(ages["count"].is_between(1, 10))["age_at_index"][0])
-    persons = tables["person"].height
-    some = persons - tables["person"].filter(tables["person"]["age_at_index"] == rare).height
+    began = tables["cohort"]["observation_end_day"].sort()
+    early = int(began[5])
+    persons, some = began.len(), int((began > early).sum())
+    assert 1 <= persons - some <= 10
     rounded = {size: 5 * ((size + 2) // 5) for size in (persons, some)}
-    everybody = {"table": "person", "columns": {"n": {"role": "count"}}}
-    nearly = {**everybody, "where": [{"column": "age_at_index", "op": "!=", "value": rare}]}
+    everybody = {"table": "cohort", "columns": {"n": {"role": "count"}}}
+    nearly = {**everybody, "where": [{"column": "observation_end_day", "op": ">", "value": early}]}
     first = file(b"n\n%d\n" % rounded[persons], everybody)
     second = file(b"n\n%d\n" % rounded[some], nearly, "table2.csv")
     assert (first.state, second.state) == ("checked", "checked")

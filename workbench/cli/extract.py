@@ -24,7 +24,7 @@ from workbench.cli.common import (
     tell,
     words,
 )
-from workbench.extracts.risk_words import sentences
+from workbench.extracts.risk_words import coarsened, sentences
 from workbench.governance import proofs
 from workbench.governance.actors import Actor
 from workbench.governance.date_forms import in_words, proof
@@ -264,7 +264,7 @@ def _shown(view: ExtractView, as_json: bool) -> None:
     give(as_json, asdict(view), words("extract", id=view.id, state=state(view.state), digest=view.digest))
     if not as_json:
         table((words("table"), words("rows")), [(t["name"], number(t["rows"])) for t in view.manifest["tables"]])
-        _risk(sentences(view.manifest["risk"], language()))
+        _risk(sentences(view.manifest["risk"], language()) + coarsened(view.manifest, language()))
 
 
 def _risk(said: list[str]) -> None:

@@ -18,6 +18,7 @@ from workbench.cli.common import (
     Reason,
     day,
     give,
+    language,
     number,
     opened,
     progress_bar,
@@ -26,6 +27,7 @@ from workbench.cli.common import (
     tell,
     words,
 )
+from workbench.governance.sensitive import sensitive_classes
 from workbench.kernel.errors import InvalidInput
 from workbench.services import erasures, objections
 from workbench.services.erased_releases import Made
@@ -36,10 +38,11 @@ app = typer.Typer(no_args_is_help=True, help="Oppositions of patients: erasing p
 
 
 class Scope(StrEnum):
-    """What somebody objects to: being in the warehouse at all, or a study."""
+    """What somebody objects to: being in the warehouse at all, or a study. Or nobody objects: a sensitive class."""
 
     WAREHOUSE = "warehouse"
     STUDY = "study"
+    SENSITIVE = "sensitive"
 
 
 @app.command("add")
@@ -50,11 +53,16 @@ def add(
     scope: Annotated[
         Scope,
         typer.Option(
-            "--scope", help="warehouse: erased from every stored release, for good. study: left out of extracts."
+            "--scope",
+            help="warehouse: erased from every stored release, for good. study: left out of extracts. "
+            "sensitive: persons of a class, left out of extracts unless the protocol names it.",
         ),
     ],
     study: Annotated[
         str | None, typer.Option("--study", help="With --scope study: which one; every study without it.")
+    ] = None,
+    sensitive: Annotated[
+        str | None, typer.Option("--class", help="With --scope sensitive: staff, vip or birth_under_x.")
     ] = None,
     home: Home = None, as_name: As = None, as_json: Json = False,
 ) -> None:  # fmt: skip
@@ -64,17 +72,19 @@ def add(
     is waited for, five minutes at most; then the order stays pending, and the next command goes on.
     """
     persons = _persons(file)
-    if scope is Scope.STUDY:
+    if (scope is Scope.SENSITIVE) != (sensitive is not None):
+        raise InvalidInput("cli.sensitive_scope")
+    if study is not None and scope is not Scope.STUDY:
+        raise InvalidInput("cli.study_scope")
+    if scope is not Scope.WAREHOUSE:
         with opened(home, as_name) as (wb, actor):
             unknown = objections.unknown(wb, actor, persons)
-            objected = objections.add(wb, actor, persons, study)
+            objected = objections.add(wb, actor, persons, study, sensitive)
         give(as_json, {**asdict(objected), "scope": scope, "unknown": unknown})
         if not as_json:
             _objected(objected)
             _strangers(unknown)
         return
-    if study is not None:
-        raise InvalidInput("cli.study_scope")
     with opened(home, as_name) as (wb, actor), progress_bar(words("erasing")) as progress:
         unknown = objections.unknown(wb, actor, persons)
         view = erasures.add(wb, actor, persons, progress)
@@ -104,7 +114,7 @@ def list_(home: Home = None, as_name: As = None, as_json: Json = False) -> None:
     """List oppositions in both scopes, the releases they changed, and the extracts and models made before."""
     with opened(home, as_name) as (wb, actor):
         views, objected = erasures.list_orders(wb, actor), objections.list_objections(wb, actor)
-    listed = [(Scope.WAREHOUSE, asdict(view)) for view in views] + [(Scope.STUDY, asdict(view)) for view in objected]
+    listed = [(Scope.WAREHOUSE, asdict(view)) for view in views] + [(_scope(view), asdict(view)) for view in objected]
     give(as_json, [{**view, "scope": scope} for scope, view in listed])
     if not as_json:
         for view in views:
@@ -121,13 +131,19 @@ def withdraw(
     """End an objection to a study: its persons may be in later extracts again. An erasure cannot be withdrawn."""
     with opened(home, as_name) as (wb, actor):
         view = objections.withdraw(wb, actor, objection, reason)
-    give(as_json, {**asdict(view), "scope": Scope.STUDY})
+    give(as_json, {**asdict(view), "scope": _scope(view)})
     if not as_json:
         _objected(view)
 
 
+def _scope(view: ObjectionView) -> Scope:
+    return Scope.STUDY if view.sensitive is None else Scope.SENSITIVE
+
+
 def _objected(view: ObjectionView) -> None:
     study = view.study or words("every_study")
+    if view.sensitive is not None:
+        study = words("every_study_not_naming", name=sensitive_classes()[view.sensitive].name[language()])
     facts = {"id": view.id, "state": state(view.state), "persons": number(view.persons), "day": day(view.made_at)}
     tell(words("objection", study=study, **facts))
     _due("objected_before", view.concerned)

@@ -165,7 +165,8 @@ def _codes(values: pl.Series) -> tuple[_Ints, int]:
     if values.dtype.is_integer():
         low, high = int(values.min()), int(values.max())  # type: ignore[arg-type]
         if high - low < max(values.len(), 256):
-            return (values.cast(pl.Int64) - (low - 1)).fill_null(0).to_numpy(), high - low + 2
+            above = (values - pl.Series([low], dtype=values.dtype)).cast(pl.Int64) + 1  # 64 bits without sign fit then
+            return above.fill_null(0).to_numpy(), high - low + 2
     ranks = values.rank("dense").cast(pl.Int64).fill_null(0)
     return ranks.to_numpy(), int(ranks.max()) + 1  # type: ignore[arg-type]
 

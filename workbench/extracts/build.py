@@ -23,7 +23,7 @@ from workbench.governance.concept_limits import Limit, limits
 from workbench.governance.date_forms import SHIFTED, delivered_dates, proof
 from workbench.governance.keys import StudySecrets, commitment
 from workbench.governance.policy import check_other_person
-from workbench.governance.protocols import FOLLOW_UP, Columns, delivered_columns, intersect
+from workbench.governance.protocols import FOLLOW_UP, Columns, delivered_columns, intersect, kept_rare
 from workbench.governance.sensitive import withheld_classes
 from workbench.kernel.digest import digest_bytes, digest_document
 from workbench.kernel.errors import Refused
@@ -83,6 +83,7 @@ def build_extract(
         "outcome_period": order.outcome_period,
         **_dates(request, protocol, made.bands),
         "transforms": made.transforms,
+        "coarsened": made.coarsened,
         "pseudonym_collisions": made.collisions,
         "risk": risk.measure(made.tables, made.left_out, made.classes, shifted=shifted),
         "dictionary": package.dictionary(made.given, sorted(made.tables), order.dates),
@@ -102,8 +103,9 @@ def _order(
     """What is to be made, as both papers allow it."""
     period, later = (_period(name, request, protocol) for name in ("period", "outcome_period"))
     classes = protocol["sensitive_classes"]
-    return Order(columns, period, later, withheld_classes(classes), cut_off, classes, limits(request, protocol),
-                 delivered_dates(request, protocol))  # fmt: skip
+    found = limits(request, protocol)
+    form = delivered_dates(request, protocol)
+    return Order(columns, period, later, withheld_classes(classes), cut_off, classes, found, form, kept_rare(protocol))
 
 
 def _papers(

@@ -36,6 +36,18 @@ class Events:
     starts: _Ints
     whose: _Ints
 
+    def persons(self) -> npt.NDArray[np.int32]:
+        """Return of each row in which row of `bounds` its person stands."""
+        return np.repeat(self.whose.astype(np.int32), np.diff(np.append(self.starts, self.columns.rows)))
+
+    def without(self, rows: npt.NDArray[np.bool_]) -> Events:
+        """Return what is left without some rows; these are used up."""
+        ends = np.append(np.cumsum(~rows), 0)  # the last stands before the first
+        left = ends[np.append(self.starts[1:], rows.size) - 1] - ends[self.starts - 1]
+        starts = np.cumsum(left) - left
+        self.columns.keep(~rows)
+        return Events(self.columns, starts[left > 0], self.whose[left > 0])
+
 
 # -- batch by batch, in the release's order
 
@@ -127,12 +139,13 @@ def link_pseudonyms(
                 wanted.setdefault(kind, []).append(lookup.distinct(ids[heads]))
     links: dict[str, Pseudonyms] = {}
     for kind, columns in sorted(wanted.items()):
-        purpose: Purpose = _PURPOSES[kind]
+        purpose: Purpose = PURPOSES[kind]
         links[purpose] = pseudonymize(secret, purpose, np.concatenate(columns))
     return links, sum(made.collisions for made in links.values())
 
 
-_PURPOSES: Mapping[str, Purpose] = {"key.visit": "visit", "key.provider": "provider", "key.care_site": "care_site"}
+PURPOSES: Mapping[str, Purpose] = {"key.visit": "visit", "key.provider": "provider", "key.care_site": "care_site"}
+"""The purposes of links by their kinds."""
 
 
 def linked(column: Column, link: Pseudonyms) -> Column:

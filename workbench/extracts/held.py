@@ -118,6 +118,12 @@ class Held:
         del self._values[name]
         self._missing.pop(name, None)
 
+    def keep(self, rows: npt.NDArray[np.bool_]) -> None:
+        """Keep some rows of all columns."""
+        for each in (*self._values.values(), *self._missing.values()):
+            each.keep(rows)
+        self.rows = int(np.count_nonzero(rows))
+
     def change(self, name: str, change: Callable[[Column], Column]) -> None:
         """Put in the place of a column's values what becomes of them, part by part; their type stays."""
         values, missing = self.column(name)
@@ -153,6 +159,12 @@ class _Growing:
     def used(self) -> npt.NDArray[Any]:
         """What was added."""
         return self._all[: self._size]
+
+    def keep(self, rows: npt.NDArray[np.bool_]) -> None:
+        """Keep some of the values."""
+        kept = self.used[rows]
+        self._all[: kept.size] = kept
+        self._size = kept.size
 
     def add(self, values: npt.NDArray[Any]) -> None:
         """Add values at the end."""

@@ -3,8 +3,9 @@ the first pass. It knows the release and recomputes pseudonyms itself; any findi
 
 It looks for: files that are not sealed; columns beyond the protocol; dates; text other than names of concepts and
 outcomes; real person ids; persons of whom a pseudonym is not theirs; days outside the approved period; concepts beyond
-those approved and requested; dates in another form, or not shifted by their person's key; and it attacks the offsets:
-whoever knows the first day and the cut-off of the release must not recover one index date (`inspect_dates.py`).
+those approved and requested; dates in another form, or not shifted by their person's key; values that too few persons
+have; and it attacks the offsets: whoever knows the first day and the cut-off of the release must not recover one index
+date (`inspect_dates.py`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
-from workbench.extracts import inspect_concepts, inspect_dates, reread
+from workbench.extracts import inspect_concepts, inspect_dates, inspect_rare, reread
 from workbench.extracts.canaries import Canaries
 from workbench.extracts.inspect_dates import Form, Person
 from workbench.extracts.reread import Column, People, is_number
@@ -104,6 +106,7 @@ def inspect_extract(
     members = _members(secrets, known, told)
     ends = _days_since_1970(known.first_day), _days_since_1970(known.cut_off)
     canaries = Canaries(known.tables, (known.persons, known.index), derive(secrets.pseudonym, "person"))
+    rare = inspect_rare.Rare(protocol)
     for name, rows in tables.items():
         found += _columns(name, rows, protocol, told)
         found += _types(name, rows, inspect_dates.day_columns(name, protocol, told) if told.shifted else frozenset())
@@ -111,7 +114,10 @@ def inspect_extract(
         found += _strangers(name, whose, members, manifest["pseudonym_collisions"])
         theirs = canaries.rows_of(whose)
         low, high = _ids_between(known, canaries)
-        seen = {each: reread.column(rows, each, whose, theirs.rows, low, high) for each in rows.schema.names}
+        seen = {
+            each: reread.column(rows, each, whose, theirs.rows, low, high, partial(rare.see, name, each, rows, whose))
+            for each in rows.schema.names
+        }
         theirs = theirs.starting(seen.get("start_day"))
         for each in seen.values():
             found += _outcomes(name, each, manifest)
@@ -123,6 +129,7 @@ def inspect_extract(
             found += (Finding(*what) for what in canaries.look(name, each, rows.rows, theirs))
     found += (Finding(*what) for what in _dates(tables, manifest, request, protocol, members, known))
     found += (Finding(*what) for what in inspect_concepts.look(tables, manifest, (request, protocol), known.tables))
+    found += (Finding(*what) for what in rare.found())
     found += _manifest_text(manifest, known)
     found += (Finding(*each) for each in canaries.look_in_text("manifest", json.dumps(manifest, ensure_ascii=False)))
     return tuple(dict.fromkeys(found))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
-import numpy as np
 import polars as pl
 
 from workbench.engines.duckdb import DuckDBEngine
-from workbench.extracts import dates, events, select, transform
+from workbench.extracts import dates, events, rare, select, transform
 from workbench.extracts.held import Concepts
 from workbench.extracts.select import Plan
 from workbench.governance.concept_limits import Limit
@@ -28,8 +28,8 @@ Period = Mapping[str, int | None]
 @dataclass(frozen=True)
 class Order:
     """What is to be made: the columns of each table, both periods, the sensitive classes to leave out, the last day,
-    the codes of the sensitive classes that the protocol names, the concepts to which tables are limited, and the form
-    in which time is told.
+    the codes of the sensitive classes that the protocol names, the concepts to which tables are limited, the form in
+    which time is told, and the kinds of rare values that the protocol keeps.
     """
 
     columns: Mapping[str, Columns]
@@ -40,13 +40,15 @@ class Order:
     named: Sequence[str] = ()
     limits: Mapping[str, Limit] = field(default_factory=dict[str, Limit])
     dates: Dates = ONLY_DAYS
+    keep: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Made:
     """The delivered tables, with days from the index, and what the manifest says of them; `given` are the CDM columns
     behind each table, `classes` the concepts of each sensitive class that the protocol names, `limited` those that each
-    limited table was limited to; `origins` each person's shifted index and `bands` the index years, where delivered.
+    limited table was limited to, `coarsened` what became of rare values; `origins` each person's shifted index and
+    `bands` the index years, where delivered.
     """
 
     tables: dict[str, pl.DataFrame]
@@ -56,6 +58,7 @@ class Made:
     left_out: int
     classes: dict[str, pl.Series]
     limited: dict[str, pl.Series]
+    coarsened: dict[str, Any]
     origins: pl.DataFrame | None
     bands: dates.Bands
 
@@ -106,19 +109,25 @@ def make_tables(
         else:
             room = select.room(engine, table, index.height)
             held[table] = events.hold(rows, room, plan, limits, sensitive, concepts)
+    coarse = rare.Coarsening(engine, concepts, order.keep, sensitive, limited)
+    if "person" in plans:
+        tables["person"] = coarse.persons(tables["person"], plans["person"])
+    for table, rows in list(held.items()):
+        held[table] = coarse.events(table, rows, plans[table])
     links, link_collisions = events.link_pseudonyms(held, plans, secrets.pseudonym)
+    links = coarse.links(held, plans, links)
     for table in list(held):
         tables[table] = events.event_table(held.pop(table), concepts, plans[table], limits, links)
-    codes = pl.Series("concept_id", np.unique(concepts.ids[1:]))
-    tables["concept"] = select.concept_rows(engine, codes).sort("concept_id")
+    tables["concept"] = select.concept_rows(engine, coarse.delivered()).sort("concept_id")
     return Made(
         tables=tables,
         given={table: plan.given for table, plan in plans.items()},
-        transforms=_rules(plans, order.withheld, limited, order.dates),
+        transforms=_rules(plans, order, limited),
         collisions=persons.collisions + link_collisions,
         left_out=persons.left_out,
         classes={code: select.sensitive_concepts(engine, [sensitive_classes()[code]]) for code in order.named},
         limited=limited,
+        coarsened=coarse.said(),
         origins=dates.shifted_index(persons.frame, secrets.pseudonym) if order.dates.form == SHIFTED else None,
         bands=bands,
     )
@@ -141,11 +150,9 @@ def _limited(engine: DuckDBEngine, limits: Mapping[str, Limit], plans: Mapping[s
     return found
 
 
-def _rules(
-    plans: Mapping[str, Plan], withheld: Sequence[SensitiveClass], limited: Collection[str], form: Dates
-) -> list[dict[str, str]]:
+def _rules(plans: Mapping[str, Plan], order: Order, limited: Collection[str]) -> list[dict[str, str]]:
     """Return what was done to which column, for the manifest (words: `extract.rule_CODE`; a class follows a colon)."""
-    shifted = form.form == SHIFTED
+    form, shifted = order.dates, order.dates.form == SHIFTED
     named = {table: dates.date_names(table) if shifted else {} for table in ("cohort", *plans)}
     start, end = (
         named["cohort"].get(f"observation_{edge}_day", f"observation_{edge}_day") for edge in ("start", "end")
@@ -157,7 +164,7 @@ def _rules(
         {"table": "cohort", "column": end, "rule": "cut_1_to_26_weeks_before_cut_off"},
         *([{"table": "*", "column": "*", "rule": "shifted_back_1_to_156_weeks"}] if shifted else []),
         *([{"table": "cohort", "column": "index_year", "rule": "years_in_bands_of_11"}] if form.index_year else []),
-        *({"table": "*", "column": "*", "rule": f"sensitive_class_left_out:{entry.code}"} for entry in withheld),
+        *({"table": "*", "column": "*", "rule": f"sensitive_class_left_out:{entry.code}"} for entry in order.withheld),
     ]
     for table, plan in plans.items():
         if table in limited:
@@ -168,6 +175,8 @@ def _rules(
         for column in plan.given:
             code = _rule(deliverable()[table][column], column in plan.fallback, form)
             if code:
+                rules.append({"table": table, "column": column, "rule": code})
+            if code := rare.rules(table, column, order.keep):
                 rules.append({"table": table, "column": column, "rule": code})
     return rules
 

@@ -6,7 +6,7 @@ is handed out by the system and given back for each of its columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,9 +66,11 @@ def people(rows: Sealed) -> People:
     return People(np.concatenate(heads), np.concatenate(ids), rows.rows)
 
 
-def column(rows: Sealed, name: str, whose: People, some: _Ints, low: int, high: int) -> Column:
+def column(
+    rows: Sealed, name: str, whose: People, some: _Ints, low: int, high: int, also: _See | None = None
+) -> Column:
     """Read a column. `some` are the rows (rising) whose values are kept, `low` and `high` the ids that keys are
-    compared with.
+    compared with; `also` is shown each part, and how many rows stand before it.
     """
     kind = rows.schema.field(name).type
     first, last = (np.full(whose.heads.size, far, dtype=np.int64) for far in (_FAR, -_FAR))
@@ -77,6 +79,8 @@ def column(rows: Sealed, name: str, whose: People, some: _Ints, low: int, high: 
     texts: set[str | None] = set()
     chosen: list[pa.Array] = []
     for done, part in _placed(rows.parts(name)):
+        if also is not None:
+            also(part, done)
         if is_day(name, kind):
             days = part.cast(pa.int32()) if pa.types.is_date32(kind) else part
             ends += [end for end in pc.min_max(days).as_py().values() if end is not None]
@@ -91,6 +95,9 @@ def column(rows: Sealed, name: str, whose: People, some: _Ints, low: int, high: 
     spread = (min(ends), max(ends)) if ends else None
     kept = pa.chunked_array(chosen, kind)
     return Column(name, kind, spread, first, last, np.concatenate(near), frozenset(texts), kept)
+
+
+_See = Callable[[pa.ChunkedArray, int], None]
 
 
 def _placed(parts: Iterator[pa.ChunkedArray]) -> Iterator[tuple[int, pa.ChunkedArray]]:

@@ -18,9 +18,10 @@ from workbench.extracts import anonymity, lookup
 from workbench.extracts.anonymity import Coded, Groups
 from workbench.governance.date_forms import SHIFTED
 from workbench.governance.deliverable import deliverable
+from workbench.governance.disclosure import THRESHOLD
 from workbench.governance.quasi_identifiers import QuasiIdentifier, quasi_identifiers
 
-SMALL = 11
+SMALL = THRESHOLD
 WORST = 3
 """Every combination of up to so many columns is judged."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+from workbench.governance.disclosure import as_shown
 from workbench.governance.sensitive import sensitive_classes
 from workbench.kernel.text import Lang, say
 
@@ -66,6 +67,39 @@ def sentences(risk: Mapping[str, Any], lang: Lang, table: Named = str) -> list[s
         else say("extract.risk_rare_none", lang)
     )
     return said + [_attribute(entry, lang) for entry in risk["diversity"]]
+
+
+def coarsened(manifest: Mapping[str, Any], lang: Lang, table: Named = str) -> list[str]:
+    """Return what an extract's manifest says of the rare values that were made coarser; nothing of one made before
+    2026-12, of which none were."""
+    if "coarsened" not in manifest:
+        return []
+    told: Mapping[str, Any] = manifest["coarsened"]
+    bands = told.get("ages")
+    said = (
+        []
+        if bands is None
+        else [say("extract.coarse_ages" if bands else "extract.coarse_no_ages", lang, bands=len(bands))]
+    )
+    changed = [each for each in told["columns"] if each["replaced"] or each["left_out"]]
+    said += [
+        say("extract.coarse_column", lang, table=table(each["table"]), column=each["column"],
+            **{name: _masked(each[name], lang) for name in ("replaced", "left_out")})
+        for each in changed
+    ]  # fmt: skip
+    if told["columns"] and not changed:
+        said.append(say("extract.coarse_none", lang))
+    return [*said, say("extract.coarse_kept", lang, values=kept_names(told["kept"], lang))] if told["kept"] else said
+
+
+def kept_names(kinds: Sequence[str], lang: Lang) -> str:
+    """Return the kinds of values that stay however rare, in words."""
+    return ", ".join(say(f"extract.rare_{kind}", lang) for kind in sorted(kinds))
+
+
+def _masked(value: int | None, lang: Lang) -> str:
+    said = as_shown(value)
+    return said.text_fr if lang == "fr" else said.text_en
 
 
 def gauge_name(gauge: str, lang: Lang) -> str:

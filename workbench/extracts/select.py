@@ -168,6 +168,31 @@ def descendants(engine: DuckDBEngine, ids: pl.Series) -> pl.Series:
     return _frame(engine.fetch(query)).get_column("concept_id").cast(pl.Int64)
 
 
+def concepts_had(engine: DuckDBEngine, table: str, columns: Sequence[str]) -> set[int]:
+    """Return the ids in some columns of the rows of the persons of `load_index`."""
+    wanted = [col("t", column) for column in columns]
+    query = exp.select(*wanted).distinct().from_(_table(CDM, table, "t"))
+    rows = _frame(engine.fetch(query.join(_table(None, INDEX, "i"), on=_same_person())))
+    return {int(each) for column in rows.iter_columns() for each in column.drop_nulls().unique()}
+
+
+def ancestors_of(engine: DuckDBEngine, ids: pl.Series) -> pl.DataFrame:
+    """Return what stands above some concepts, as the release's `concept_ancestor` has it: `concept`, `ancestor`, and
+    `level`, the fewest steps between them; nothing where the release does not say."""
+    level = "min_levels_of_separation"
+    if level not in engine.columns("concept_ancestor"):
+        return pl.DataFrame(schema=dict.fromkeys(("concept", "ancestor", "level"), pl.Int64))
+    engine.load(CODES, pl.DataFrame({"concept_id": ids.cast(pl.Int64)}).to_arrow())
+    below, above = col("t", "descendant_concept_id"), col("t", "ancestor_concept_id")
+    query = exp.select(
+        exp.alias_(below, "concept"), exp.alias_(above, "ancestor"), exp.alias_(col("t", level), "level")
+    )
+    query = query.from_(_table(CDM, "concept_ancestor", "t"))
+    query = query.join(_table(None, CODES, "i"), on=exp.EQ(this=below.copy(), expression=col("i", "concept_id")))
+    query = query.where(exp.NEQ(this=below.copy(), expression=above.copy()))
+    return _frame(engine.fetch(query)).select(pl.col("concept", "ancestor", "level").cast(pl.Int64))
+
+
 def concepts_of(engine: DuckDBEngine, items: Items) -> pl.Series:
     """Return the ids that some items of a concept set stand for, rising: those taken in without those taken out.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 from workbench.governance.concept_limits import check_concepts, limits
 from workbench.governance.date_forms import check_dates
@@ -17,6 +17,10 @@ from workbench.kernel.schemas import validate
 
 FOLLOW_UP: dict[str, int | None] = {"from_day": 0, "to_day": None}
 """The outcome period where none is named: from the index to the end of the (cut) follow-up."""
+
+RARE: Final = ("birth_years", "care_sites", "concepts")
+"""Kinds of values that leave coarser where fewer than 11 persons of an extract have them, unless a protocol keeps
+them."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,12 @@ def check_request(request: Mapping[str, Any], protocol: Mapping[str, Any], cohor
         _check_order(asked)
         if intersect(asked, protocol.get(name, FOLLOW_UP)) != _bounds(asked):
             raise Refused("governance.period_beyond_protocol", name=name)
+
+
+def kept_rare(protocol: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the kinds of values (`birth_years`, `care_sites`, `concepts`) that a protocol keeps however rare; nothing
+    is kept unless it says so, with its reason."""
+    return tuple(sorted(protocol.get("keep_rare", {}).get("values", ())))
 
 
 def delivered_columns(

@@ -1,4 +1,5 @@
-"""Sensitive classes of concepts (`sensitive.toml`): their rows are left out unless the protocol names the class."""
+"""Sensitive classes (`sensitive.toml`): rows of their concepts, and the persons listed for them, are left out unless
+the protocol names the class."""
 
 from __future__ import annotations
 
@@ -15,12 +16,14 @@ from workbench.kernel.text import Lang
 
 @dataclass(frozen=True)
 class SensitiveClass:
-    """One class: `roots` are (vocabulary, code) taken with their descendants, `prefixes` (vocabulary, beginning)."""
+    """One class: `roots` are (vocabulary, code) taken with their descendants, `prefixes` (vocabulary, beginning);
+    `persons` whether the hospital may list persons of it."""
 
     code: str
     name: Mapping[Lang, str]
     roots: tuple[tuple[str, str], ...]
     prefixes: tuple[tuple[str, str], ...]
+    persons: bool = False
 
 
 @cache
@@ -35,9 +38,17 @@ def sensitive_classes() -> Mapping[str, SensitiveClass]:
             name=entry["name"],
             roots=tuple((vocabulary, root) for vocabulary, roots in entry["roots"].items() for root in roots),
             prefixes=tuple((vocabulary, prefix) for vocabulary in data["icd10"] for prefix in entry["prefixes"]),
+            persons=entry.get("persons", False),
         )
         for code, entry in data["class"].items()
     }
+
+
+def check_person_class(code: str) -> None:
+    """Raise `InvalidInput` (`governance.unknown_class`) where persons cannot be listed for a class."""
+    known = [each.code for each in sensitive_classes().values() if each.persons]
+    if code not in known:
+        raise InvalidInput("governance.unknown_class", classes=code, known=", ".join(known))
 
 
 def withheld_classes(named: Collection[str]) -> tuple[SensitiveClass, ...]:

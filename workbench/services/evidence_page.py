@@ -114,7 +114,7 @@ def _extract(seen: Evidence, extract: Mapping[str, Any]) -> list[object]:
         *_dates(seen, body),
         *_concepts(seen, body),
         heading(seen.t("risk"), 3),
-        *(paragraph(sentence) for sentence in _risk(seen, body["risk"])),
+        *(paragraph(sentence) for sentence in _risk(seen, body)),
     ]
 
 
@@ -137,8 +137,12 @@ def _concepts(seen: Evidence, body: Mapping[str, Any]) -> list[object]:
     return [seen.table(("table", "requested", "approved", "both"), rows, "concepts_caption")] if rows else []
 
 
-def _risk(seen: Evidence, risk: Mapping[str, Any]) -> list[str]:
-    return risk_words.sentences(risk, seen.lang, lambda name: seen.named("table", name))
+def _risk(seen: Evidence, manifest: Mapping[str, Any]) -> list[str]:
+    def table(name: str) -> str:
+        return seen.named("table", name)
+
+    said = risk_words.sentences(manifest["risk"], seen.lang, table)
+    return said + risk_words.coarsened(manifest, seen.lang, table)
 
 
 def _proved(seen: Evidence, approval: str) -> list[tuple[str, object]]:

@@ -1,8 +1,9 @@
 """Objections to a study: persons who stay in the warehouse and are left out of one study, or of all, from then on.
 
 Reversible, unlike an erasure. Kept as keyed digests of ids; the study's own pseudonym key finds the persons in what was
-made before. What was made is named, not changed: an extract is sealed, its digest was approved. Opening it leaves these
-persons out.
+made before. The persons of a sensitive class, listed by the hospital, are kept and left out in the same way, but for
+studies whose protocol names the class. What was made is named, not changed: an extract is sealed, its digest was
+approved. Opening it leaves these persons out.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from workbench.governance import audit
 from workbench.governance.actors import Actor
 from workbench.governance.oppositions import Register, mark
 from workbench.governance.pseudonyms import pseudonymize
+from workbench.governance.sensitive import check_person_class
 from workbench.kernel.digest import digest_document, short
 from workbench.kernel.errors import InvalidInput, Refused, UserError
 from workbench.kernel.schemas import validate
@@ -40,7 +42,8 @@ ACTIVE, WITHDRAWN = "active", "withdrawn"
 @dataclass(frozen=True)
 class ObjectionView:
     """An objection as people see it: `study` (None: every study, present and future), `state` active or withdrawn,
-    `persons` counts them. `concerned` was made before with rows of one of them, and waits for a decision."""
+    `persons` counts them. `sensitive` is the class of which they are, where nobody objected. `concerned` was made
+    before with rows of one of them, and waits for a decision."""
 
     id: str
     digest: str
@@ -50,6 +53,7 @@ class ObjectionView:
     made_by: str
     made_at: str
     concerned: tuple[Made, ...]
+    sensitive: str | None = None
 
 
 def persons_of(text: str) -> set[int]:
@@ -67,22 +71,29 @@ def persons_of(text: str) -> set[int]:
     return found
 
 
-def add(wb: Workbench, actor: Actor, persons: Iterable[int], study: str | None = None) -> ObjectionView:
-    """Leave persons, by their `person_id`, out of a study (of every study without one) from now on.
+def add(
+    wb: Workbench, actor: Actor, persons: Iterable[int], study: str | None = None, sensitive: str | None = None
+) -> ObjectionView:
+    """Leave persons, by their `person_id`, out of a study (of every study without one) from now on; those of a
+    `sensitive` class out of every study whose protocol does not name it.
 
     The same persons and study twice are one objection; one that was withdrawn holds again. Raises `erasure.nobody`
-    without any, `store.no_document` where there is no such study.
+    without any, `governance.unknown_class` for a class that has no persons, `store.no_document` where there is no
+    such study.
     """
     with acting(wb, actor, "optout.add", study=study):
         named = set(persons)
         if not named or any(not -LARGEST <= person <= LARGEST for person in named):
             raise InvalidInput("erasure.nobody")
+        if sensitive is not None:
+            check_person_class(sensitive)
         key = wb.keys.opposition_key()
         marks = sorted(mark(key, person) for person in named)
         body: dict[str, Any] = {"format": "workbench/objection/1", "scope": "study", "study": study, "persons": marks}
+        body |= {} if sensitive is None else {"class": sensitive}
         validate(body, OBJECTION)
         found = f"obj-{short(digest_document(body))}"
-        concerned = [made.id for made in _concerned(wb, sorted(named), study)]
+        concerned = [made.id for made in _concerned(wb, sorted(named), study, sensitive)]
         facts = {"study": study, "subject": found, "payload": {"persons": len(marks), "concerned": concerned}}
         with wb.store.write(event(actor, "optout.add", **facts)) as write:
             if study is not None and documents.state(write.connection, "study", study) is None:
@@ -149,15 +160,18 @@ def _view(connection: Connection, document: Document, state: str) -> ObjectionVi
         made_by=document.made_by,
         made_at=document.made_at,
         concerned=tuple(Made(each.kind, each.id, each.study) for each in found if each),
+        sensitive=document.body.get("class"),
     )
 
 
-def _concerned(wb: Workbench, persons: Sequence[int], study: str | None) -> Iterator[Made]:
+def _concerned(wb: Workbench, persons: Sequence[int], study: str | None, sensitive: str | None) -> Iterator[Made]:
     """Yield extracts that hold one of some persons, and the features and models made of those."""
     with wb.store.read() as connection:
         states = [state for state in documents.states_of(connection, "extract") if study in (None, state.study)]
         for state in states:
             document = documents.find(connection, state.digest)
+            if state.study is not None and sensitive in _named(connection, state.study):
+                continue
             if document is not None and state.study is not None and _holds(wb, document, state.study, persons):
                 yield Made(document.kind, document.id, document.study)
                 yield from made_of(connection, document)
@@ -176,13 +190,22 @@ def _holds(wb: Workbench, extract: Document, study: str, persons: Sequence[int])
 
 
 def active(connection: Connection, study: str) -> list[Document]:
-    """Return the objections that hold for a study now, those to all studies included."""
+    """Return the objections that hold for a study now, those to all studies included, and the lists of persons of
+    sensitive classes that its protocol does not name."""
+    named = _named(connection, study)
     states = {state.id for state in documents.states_of(connection, OBJECTION) if state.state == ACTIVE}
     return [
         each
         for each in documents.every(connection, OBJECTION)
-        if each.id in states and each.body["study"] in (None, study)
+        if each.id in states and each.body["study"] in (None, study) and each.body.get("class") not in named
     ]
+
+
+def _named(connection: Connection, study: str) -> frozenset[str]:
+    """The sensitive classes that the protocol of a study names."""
+    state = documents.state(connection, "study", study)
+    protocol = documents.find(connection, state.digest) if state is not None else None
+    return frozenset(protocol.body["sensitive_classes"]) if protocol is not None else frozenset()
 
 
 def check_unchanged(write: Write, study: str, applied: Sequence[Document]) -> None:

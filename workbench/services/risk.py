@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.extracts.risk_words import column_names, sentences
+from workbench.extracts.risk_words import coarsened, column_names, kept_names, sentences
 from workbench.governance.actors import Actor
 from workbench.governance.date_forms import SHIFTED, Dates, dates_of, delivered_dates
 from workbench.governance.deliverable import deliverable, delivered_name
+from workbench.governance.protocols import RARE, kept_rare
 from workbench.governance.quasi_identifiers import quasi_identifiers
 from workbench.kernel.text import Lang, say
 from workbench.services import diagnosing, extracts, study_numbers
@@ -31,7 +32,9 @@ def made_from(wb: Workbench, actor: Actor, request: RequestView) -> ExtractView 
 def risk_of(wb: Workbench, actor: Actor, request: RequestView, lang: Lang, table: Named = str) -> list[str]:
     """Return the risk of a request in sentences: measured where its extract was made, else what can be said before."""
     extract = made_from(wb, actor, request)
-    return sentences(extract.manifest["risk"], lang, table) if extract else before_delivery(request, lang, table)
+    if extract is None:
+        return before_delivery(request, lang, table)
+    return [*sentences(extract.manifest["risk"], lang, table), *coarsened(extract.manifest, lang, table)]
 
 
 def before_delivery(view: RequestView, lang: Lang, table: Named = str) -> list[str]:
@@ -49,6 +52,7 @@ def before_delivery(view: RequestView, lang: Lang, table: Named = str) -> list[s
     said += [say("extract.ahead_histories", lang, tables=", ".join(map(table, histories)))] if histories else []
     said += [say("extract.ahead_shifted" if dates.form == SHIFTED else "extract.ahead_dates", lang)]
     said += [say("extract.ahead_index_year", lang)] if dates.index_year else []
+    said += _rare(view.protocol, lang)
     said += [say("extract.ahead_links", lang, tables=", ".join(map(table, links)))] if links else []
     places = ", ".join(view.protocol["destinations"])
     said += [say("extract.ahead_destinations" if places else "extract.ahead_stays", lang, places=places)]
@@ -96,6 +100,14 @@ def meter(wb: Workbench, actor: Actor, protocol: Mapping[str, Any], asked: Mappi
         *_items(asked, protocol),
         left if left is not None or people is None else sum(people), None if people is None else len(people),
     )  # fmt: skip
+
+
+def _rare(protocol: Mapping[str, Any], lang: Lang) -> list[str]:
+    kept, said = kept_rare(protocol), [] if len(kept_rare(protocol)) == len(RARE) else [say("extract.ahead_rare", lang)]
+    if kept:
+        facts = {"values": kept_names(kept, lang), "why": protocol["keep_rare"]["why"]}
+        said.append(say("extract.ahead_kept", lang, **facts))
+    return said
 
 
 def _known(delivered: Mapping[str, Sequence[str]], dates: Dates) -> tuple[str, ...]:

@@ -63,9 +63,9 @@ def why_in_extract(wb: Workbench, actor: Actor, ref: str, pseudonym: int) -> Exp
     """Return why a person of an extract is in its cohort, in days from the index, as far as the extract shows it.
 
     Nothing is told that its reader could not look up in the extract: criteria on columns that were not delivered, on
-    sensitive classes, on dates and on tables limited to some concepts are left out, and so are days without a delivered
-    row. Raises `Refused` where the extract is closed or not the actor's, `services.why_no_person` where it has no such
-    pseudonym.
+    sensitive classes, on dates, on tables limited to some concepts and on values delivered coarser are left out, and so
+    are days without a delivered row. Raises `Refused` where the extract is closed or not the actor's,
+    `services.why_no_person` where it has no such pseudonym.
     """
     with acting(wb, actor, "cohort.why", subject=ref):
         view, tables, _ = extracts.open_tables(wb, actor, ref)
@@ -86,7 +86,7 @@ def why_in_extract(wb: Workbench, actor: Actor, ref: str, pseudonym: int) -> Exp
         release = verified_release(wb, asked.release_id)
         engine = DuckDBEngine.over_parquet(dict(release.tables))
         try:
-            hidden = _hidden(engine, asked)
+            hidden = _hidden(engine, asked, _replaced(engine, view.manifest, index, tables["concept"]))
             found = why(engine, asked.definition, person)
         finally:
             engine.close()
@@ -99,7 +99,7 @@ def why_in_extract(wb: Workbench, actor: Actor, ref: str, pseudonym: int) -> Exp
                 before=-observed["observation_start_day"],
                 after=observed["observation_end_day"],
                 end=observed["end_day"],
-                columns=_columns(view.manifest),
+                columns=_columns(view.manifest) - _widened(view.manifest, tables, pseudonym),
                 days=_days(tables, pseudonym),
                 hidden=hidden,
             ),
@@ -137,9 +137,36 @@ def _days(tables: dict[str, pl.DataFrame], pseudonym: int) -> dict[str, frozense
     }
 
 
-def _hidden(engine: DuckDBEngine, asked: Asked) -> frozenset[ConceptSet]:
-    """The concept sets of a definition that touch a sensitive class which the protocol does not name."""
-    sensitive = frozenset(select.sensitive_concepts(engine, withheld_classes(asked.classes)).to_list())
+def _widened(manifest: dict[str, Any], tables: dict[str, pl.DataFrame], pseudonym: int) -> frozenset[tuple[str, str]]:
+    """The age, where this person's stands in a band of several years."""
+    wide = {band["age"] for band in manifest.get("coarsened", {}).get("ages", ()) if band["from"] < band["to"]}
+    if not wide or "person" not in tables or "age_at_index" not in tables["person"].columns:
+        return frozenset()
+    age = tables["person"].filter(pl.col("person_id") == pseudonym).get_column("age_at_index")
+    return frozenset({("person", "age_at_index")}) if set(age.to_list()) & {None, *wide} else frozenset()
+
+
+def _replaced(
+    engine: DuckDBEngine, manifest: dict[str, Any], index: pl.DataFrame, delivered: pl.DataFrame
+) -> frozenset[int]:
+    """The concepts that persons of the cohort have and the extract has not: of rows outside the period, and those that
+    became broader ones. A criterion on one of them would name what stands behind a broader one."""
+    if "concepts" in manifest.get("coarsened", {"kept": ["concepts"]})["kept"]:
+        return frozenset()
+    select.load_index(engine, index)
+    had = [
+        select.concepts_had(engine, table, columns)
+        for table, proof in manifest["columns"].items()
+        if (columns := sorted(c for c in proof["delivered"] if c.endswith("concept_id") and c in engine.columns(table)))
+    ]
+    return frozenset(set[int]().union(*had) - set(delivered.get_column("concept_id").to_list()))
+
+
+def _hidden(engine: DuckDBEngine, asked: Asked, replaced: frozenset[int]) -> frozenset[ConceptSet]:
+    """The concept sets of a definition that touch a sensitive class which the protocol does not name, or a concept that
+    is not delivered as it was."""
+    classes = withheld_classes(asked.classes)
+    sensitive = frozenset(select.sensitive_concepts(engine, classes).to_list()) | replaced
     events = [events for events, _ in all_events(asked.definition.plan)]
     named = [each for one in events for each in (one.concepts, one.source) if each is not None]
     return frozenset(each for each, members in resolve(engine, named).items() if members & sensitive)

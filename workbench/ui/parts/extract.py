@@ -63,7 +63,7 @@ def draw_extract(actor: Actor, view: ExtractView) -> None:
     show(figures(numbers))
     draw_forms(actor, view)
     show(heading(t("risk_heading")))
-    draw_risk(manifest["risk"])
+    draw_risk(manifest)
     show(heading(t("columns_heading")), columns_delivered(manifest["columns"]))
     show(limits_delivered(actor, manifest), dates_delivered(manifest))
     show(heading(t("transforms_heading")), _transforms(manifest))

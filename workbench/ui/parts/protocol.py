@@ -7,8 +7,10 @@ from typing import Any
 
 import streamlit as st
 
+from workbench.extracts.risk_words import kept_names
 from workbench.governance.actors import Actor
 from workbench.governance.legal_bases import field_label, legal_basis
+from workbench.governance.protocols import kept_rare
 from workbench.governance.sensitive import sensitive_classes
 from workbench.services.studies import StudyView
 from workbench.ui.parts.markup import facts, heading, show, table, whole_digest
@@ -39,6 +41,7 @@ def draw_protocol(actor: Actor, view: StudyView) -> None:
         (t("study_duration"), t("days", count=number(protocol["duration_days"]))),
         (t("study_retention"), t("days", count=number(protocol["retention_days"]))),
         (t("study_sensitive"), ", ".join(_classes(protocol)) or t("none")),
+        *([(t("study_keep_rare"), _kept(protocol))] if "keep_rare" in protocol else []),
         (t("study_destinations"), ", ".join(protocol["destinations"]) or t("study_no_destination")),
         *([(t("study_ends_on"), day(view.ends_on))] if view.ends_on else []),
         *([(t("study_refresh_on"), ", ".join(map(day, refreshed)))] if refreshed else []),
@@ -56,6 +59,10 @@ def draw_protocol(actor: Actor, view: StudyView) -> None:
 
 def _classes(protocol: Mapping[str, Any]) -> list[str]:
     return [sensitive_classes()[code].name[lang()] for code in protocol["sensitive_classes"]]
+
+
+def _kept(protocol: Mapping[str, Any]) -> str:
+    return f"{kept_names(kept_rare(protocol), lang())} – {protocol['keep_rare']['why']}"
 
 
 def _label(field: str) -> str:

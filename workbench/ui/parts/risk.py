@@ -10,6 +10,7 @@ import streamlit as st
 from workbench.extracts.risk_words import (
     GAUGES,
     attribute_name,
+    coarsened,
     column_names,
     gauge_name,
     gauge_sentence,
@@ -25,8 +26,9 @@ from workbench.ui.state import lang, t
 Risk = Mapping[str, Any]
 
 
-def draw_risk(risk: Risk) -> None:
-    """Draw the risk report: the gauges first, then what makes them, the measures of specialists folded away."""
+def draw_risk(manifest: Mapping[str, Any]) -> None:
+    """Draw an extract's risk report: gauges first, then what makes them, the measures of specialists folded away."""
+    risk: Risk = manifest["risk"]
     if not measured(risk):
         show(bullets(sentences(risk, lang())))
         return
@@ -34,10 +36,14 @@ def draw_risk(risk: Risk) -> None:
     show(heading(t("risk_known_heading"), 3), columns(risk))
     show(heading(t("risk_history_heading"), 3), histories(risk))
     with st.expander(t("risk_sentences_heading")):
-        show(bullets(sentences(risk, lang(), lambda name: named("table", name))))
+        show(bullets(sentences(risk, lang(), _table) + coarsened(manifest, lang(), _table)))
     if risk["diversity"]:
         with st.expander(t("risk_detail_heading")):
             show(detail(risk), paragraph(t("risk_detail_read"), "wb-quiet"))
+
+
+def _table(name: str) -> str:
+    return named("table", name)
 
 
 def meter(told: Meter) -> Html:

@@ -12,6 +12,7 @@ import streamlit as st
 
 from workbench.governance.actors import Actor
 from workbench.governance.policy import can
+from workbench.governance.sensitive import sensitive_classes
 from workbench.kernel.errors import InvalidInput, Refused, UserError
 from workbench.services import erasures, extracts, objections
 from workbench.services.erased_releases import Made
@@ -23,7 +24,7 @@ from workbench.ui.parts.listing import NEW, Entry, chooser
 from workbench.ui.parts.markup import facts, heading, link, paragraph, show, table, tag
 from workbench.ui.parts.shell import empty, my_studies, study_title
 from workbench.ui.parts.words import day, moment, named, number, person, state_badge
-from workbench.ui.state import href, parameters, t, workbench
+from workbench.ui.state import href, lang, parameters, t, workbench
 
 SLOT = "oppositions_job"
 EVERY = ""
@@ -47,7 +48,7 @@ def draw(actor: Actor) -> None:
 def _entries(actor: Actor, held: Sequence[ObjectionView], orders: Sequence[OrderView]) -> list[Entry]:
     found = [
         Entry(
-            each.id, _scope(actor, each.study), f"{each.id} · {day(each.made_at)}",
+            each.id, _scope(actor, each), f"{each.id} · {day(each.made_at)}",
             state_badge("objection", each.state),
             t("oppositions_study"),
         )
@@ -62,8 +63,10 @@ def _entries(actor: Actor, held: Sequence[ObjectionView], orders: Sequence[Order
     ]  # fmt: skip
 
 
-def _scope(actor: Actor, study: str | None) -> str:
-    return t("oppositions_every_study") if study is None else study_title(actor, study)
+def _scope(actor: Actor, view: ObjectionView) -> str:
+    if view.sensitive is not None:
+        return t("oppositions_not_naming", name=sensitive_classes()[view.sensitive].name[lang()])
+    return t("oppositions_every_study") if view.study is None else study_title(actor, view.study)
 
 
 def _chosen(
@@ -88,7 +91,7 @@ def _chosen(
 
 def _objection(actor: Actor, view: ObjectionView) -> None:
     st.subheader(t("opposition_heading", opposition=view.id), anchor=False)
-    show(facts([(t("opposition_scope"), _scope(actor, view.study)), *_common("objection", view)]))
+    show(facts([(t("opposition_scope"), _scope(actor, view)), *_common("objection", view)]))
     _strangers(view.id)
     _made_before(actor, view.concerned, t("oppositions_left_out"))
     if view.state == objections.ACTIVE:

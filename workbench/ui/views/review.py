@@ -125,7 +125,7 @@ def _request(actor: Actor, view: RequestView) -> None:
     show(heading(t("risk_heading")))
     extract = risk.made_from(workbench(), actor, view)
     if extract:
-        draw_risk(extract.manifest["risk"])
+        draw_risk(extract.manifest)
     else:
         show(bullets(risk.before_delivery(view, lang(), lambda name: named("table", name))))
     show(opinions(view))
