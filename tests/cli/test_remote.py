@@ -321,7 +321,8 @@ READ: dict[tuple[str, ...], list[str]] = {
     ("extract", "request"): ["file"], ("features", "build"): ["design"], ("finding", "report"): ["file"],
     ("optout", "add"): ["file"], ("output", "check"): ["file", "declaration"],
     ("output", "request"): ["file", "declaration"], ("output", "table"): ["declaration"],
-    ("releases", "show"): ["facts"], ("study", "amend"): ["file"], ("study", "create"): ["file"],
+    ("releases", "catalogue"): ["facts"], ("releases", "show"): ["facts"], ("study", "amend"): ["file"],
+    ("study", "create"): ["file"],
 }  # fmt: skip
 
 

@@ -44,6 +44,8 @@ def lacking(document: dict[str, Any]) -> dict[str, UserError]:
     for table, columns in document["tables"].items():
         if not columns:
             found[f"tables.{table}"] = UserError("ui.field_needed", field=named("table", table))
+    if "keep_rare" in document and not document["keep_rare"]["why"]:
+        found["keep_rare"] = UserError("ui.field_needed", field=t("protocol_rare_why"))
     basis = document["legal_basis"]
     if not basis["code"]:
         found["legal_basis"] = UserError("ui.field_needed", field=_name("legal_basis"))
@@ -63,7 +65,7 @@ def placed(error: UserError) -> dict[str, UserError]:
 
 
 _FIELDS = frozenset({*NEEDED, "legal_basis", "concepts", "period", "outcome_period", "sensitive_classes",
-                     "duration_days", "retention_days", "ends_on", "destinations"})  # fmt: skip
+                     "keep_rare", "duration_days", "retention_days", "ends_on", "destinations"})  # fmt: skip
 
 
 def _name(member: str) -> str:

@@ -20,12 +20,13 @@ from workbench.services import drafts, people, releases, studies
 from workbench.services.studies import CURRENT, StudyView
 from workbench.ui.parts.markup import heading, link, paragraph, show
 from workbench.ui.parts.protocol_answers import END, Answers, lacking, placed
+from workbench.ui.parts.protocol_detail import detail_fields
 from workbench.ui.parts.protocol_fields import Document, data_fields
 from workbench.ui.parts.words import role_name
 from workbench.ui.state import href, lang, parameters, pick, t, workbench
 
 FORMAT = "workbench/protocol/1"
-KEPT = ("release", "dates", "refresh_on")
+KEPT = ("release", "refresh_on")
 """Members without a field: as the protocol that is changed has them."""
 
 
@@ -47,6 +48,7 @@ def draw_form(actor: Actor, draft: drafts.Draft, study: StudyView | None) -> Non
     show(heading(t("protocol_data")))
     now = draft.content.get("concepts", {})
     document |= data_fields(actor, {**start, "concepts": now}, _release(actor, start), key, answers)
+    document |= detail_fields(start, key, answers)
     document |= _ends(start, key, answers)
     if study is not None:
         document["study"] = study.id
@@ -208,7 +210,7 @@ def _hand_in(actor: Actor, key: str, document: Document, study: StudyView | None
 
 
 def _handed(actor: Actor, document: Document, *, is_open: bool) -> StudyView:
-    whole: dict[str, Any] = {"release": CURRENT, "dates": "days_from_index", **document}
+    whole: dict[str, Any] = {"release": CURRENT, **document}
     if not whole["concepts"]:
         del whole["concepts"]
     make = studies.amend_study if is_open else studies.create_study
