@@ -3,7 +3,6 @@ and by whatever data can be drawn; the second pass finds what a first one forget
 
 from __future__ import annotations
 
-import ast
 import copy
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_release import Case, Papers, build, secrets, write_release
 
-from workbench.extracts import inspect, inspect_rare, package, rare
+from workbench.extracts import package, rare
 from workbench.extracts.coarsen import Band, Holders, as_one, bands, roll_up
 from workbench.extracts.inspect import inspect_extract, truth
 from workbench.extracts.read import read_manifest, read_table, read_tables
@@ -512,21 +511,6 @@ def test_a_first_pass_that_forgets_a_rule_delivers_nothing(
     assert error.value.code == "extract.inspection"
     assert "rare_value" in str(error.value.facts["findings"])
     assert not (tmp_path / "x" / "manifest.json").exists()
-
-
-def test_the_second_pass_shares_no_code_with_the_first() -> None:
-    shared = {"reread", "canaries", "inspect_concepts", "inspect_rare"}
-    for module in (inspect, inspect_rare):
-        tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
-        found = {
-            name
-            for node in ast.walk(tree)
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("workbench.extracts")
-            for name in (
-                [each.name for each in node.names] if node.module == "workbench.extracts" else [str(node.module)]
-            )
-        }
-        assert {name.removeprefix("workbench.extracts.") for name in found} <= shared
 
 
 # -- the protocol

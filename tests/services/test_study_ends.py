@@ -87,7 +87,8 @@ def test_the_end_of_retention_destroys_both_secrets_and_proves_it(
     studies.list_studies(again, officer)
     open_workbench(wb.settings)
     assert len(log(again, "study.purge")) == 2
-    assert [each.code for each in doctor.diagnose(wb.settings) if not each.fine and each.code != "disk"] == []
+    late = {"disk", "review_due", "catalogue_due"}  # so many years later
+    assert [each.code for each in doctor.diagnose(wb.settings) if not each.fine and each.code not in late] == []
     (made,) = objections.add(again, officer, [1], demo.STUDY).concerned[:1]
     assert made.id == extract.id, "nobody can tell any more, so it is named"
 

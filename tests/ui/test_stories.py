@@ -138,7 +138,7 @@ def _reads_the_risk(visit: Visit) -> None:
     history = visit.page.get_by_role("table", name=re.compile("cela seul suffirait"))
     expect(history.get_by_role("row").filter(has_text="jusqu’à trois intervalles")).to_be_visible()
     visit.page.get_by_text("Tout le risque, en phrases").click()
-    expect(visit.page.get_by_text("personnes qui en ont au moins un")).to_be_visible()
+    expect(visit.page.get_by_text("Aucun concept n’est porté par moins de 11 personnes")).to_be_visible()
 
 
 def test_officer_reads_the_measured_risk_of_a_request_that_ran(visit: Visit) -> None:
