@@ -117,6 +117,7 @@ def _hands_in(visit: Visit) -> None:
     page.get_by_role("textbox", name="Chercher un concept").press("Enter")
     page.get_by_role("button", name="Ajouter", exact=True).click()
     expect(page.get_by_text(re.compile(r"sinusitis \(\d+\) et ce qui est au-dessous", re.IGNORECASE))).to_be_visible()
+    expect(page.get_by_role("alert").filter(has_text="ui.field_needed")).to_have_count(0)
     visit.shot("etude_remplie")
     page.get_by_role("button", name="Déposer le protocole").click()
     expect(page).to_have_url(re.compile("id=sinusites-sous-ains"))
@@ -125,11 +126,11 @@ def _hands_in(visit: Visit) -> None:
 
 
 def _decides(visit: Visit, button: str) -> None:
-    digits = visit.page.locator(".wb-retype").inner_text()
+    digits = visit.page.locator(".wb-retype").first.inner_text()
     visit.page.get_by_role("textbox", name="Motif").first.fill("Finalité claire, colonnes minimales.")
     visit.page.get_by_label(re.compile("Retapez")).fill(digits)
     visit.page.get_by_role("button", name=button).click()
-    expect(visit.page.locator(".wb-retype")).to_have_count(0)
+    expect(visit.page.get_by_role("button", name=button, exact=True)).to_have_count(0)
 
 
 def _asks(visit: Visit) -> None:

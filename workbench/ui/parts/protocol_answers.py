@@ -28,14 +28,33 @@ NEEDED: Final = ("title", "study", "purpose", "sponsor", "investigator", "member
 
 @dataclass
 class Answers:
-    """Errors by field; a field draws its own, once it was drawn itself."""
+    """Errors by field, and the protocol that they are about; a field draws its own, once it was drawn itself."""
 
     errors: dict[str, UserError] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
 
     def draw(self, place: str) -> None:
         """Draw what is wrong with a field, if anything is."""
         if place in self.errors:
             panel(self.errors[place])
+
+    def forget(self, document: dict[str, Any]) -> bool:
+        """Drop what was said of fields that were changed since; answer whether there was any."""
+        gone = [place for place in self.errors if _at(place, document) != _at(place, self.about)]
+        for place in gone:
+            del self.errors[place]
+        return bool(gone)
+
+
+def _at(place: str, document: dict[str, Any]) -> Any:
+    """Return what a protocol has at a field: the whole protocol, for what is said of it as a whole."""
+    member, _, inner = place.partition(".")
+    if member == END:
+        return document
+    value = document.get(member)
+    if member == "legal_basis" and value:
+        return value["fields"].get(inner) if inner else value["code"]
+    return value.get(inner) if inner and value else value
 
 
 def lacking(document: dict[str, Any]) -> dict[str, UserError]:

@@ -25,7 +25,10 @@ def detail_fields(written: Document, key: str, answers: Answers) -> Document:
         key=f"{key}_dates",
     )  # fmt: skip
     found: Document = {"dates": form}
-    if st.checkbox(t("protocol_index_year"), now.index_year, key=f"{key}_index_year"):
+    years = st.checkbox(
+        t("protocol_index_year"), now.index_year, help=t("protocol_index_year_help"), key=f"{key}_index_year"
+    )
+    if years:
         found["index_year"] = True
     return found | _rare(written, key, answers)
 

@@ -56,6 +56,8 @@ def draw_form(actor: Actor, draft: drafts.Draft, study: StudyView | None) -> Non
         drafts.save_draft(workbench(), actor, key, document)
         if document["concepts"] != now:
             st.rerun()
+    if answers.forget(document):
+        st.rerun()
     answers.draw(END)
     show(paragraph(t("protocol_kept"), "wb-quiet"))
     _hand_in(actor, key, document, study)
@@ -205,7 +207,7 @@ def _hand_in(actor: Actor, key: str, document: Document, study: StudyView | None
         else:
             st.toast(t("protocol_proposed" if is_open else "protocol_handed_in"))
             _leave(actor, key, view.id)
-    st.session_state[f"{key}_answers"] = Answers(errors)
+    st.session_state[f"{key}_answers"] = Answers(errors, document)
     st.rerun()
 
 
