@@ -151,7 +151,8 @@ def rotate_master(wb: Workbench, actor: Actor, *, reason: str) -> MasterView:
         former = wb.keys.master_mark()
         wb.keys.next_master()
         decided = event(actor, "key.rotate", subject=MASTER, before=former, outcome="intent", reason=reason)
-        decided.payload = {"auth_time": clock.timestamp()}
+        # Where a provider vouches for people, only its own word says when somebody authenticated.
+        decided.payload = {} if wb.settings.openid else {"auth_time": clock.timestamp()}
         with wb.store.write(decided) as write:
             key_deeds.decide(write, None, RENEW, former[:12], former)
         key_deeds.carry_out(wb, event(actor, "key.rotate"))
