@@ -41,7 +41,7 @@ def inspected(
     folder: Path, known: Truth, manifest: dict[str, Any] | None = None, papers: Papers | None = None
 ) -> set[str]:
     papers = papers or Papers()
-    papers.protocol["outcome_period"] = {"from_day": 0, "to_day": None}
+    papers.protocol["outcome_period"] = papers.request["outcome_period"] = {"from_day": 0, "to_day": None}
     found = inspect_extract(
         folder, manifest or read_manifest(folder), papers.protocol, papers.request, secrets(), known
     )
@@ -50,6 +50,14 @@ def inspected(
 
 def test_a_clean_package_has_no_finding(clean: Path, known: Truth) -> None:
     assert inspected(clean, known) == set()
+
+
+def test_what_is_approved_and_was_not_asked_for_is_found(clean: Path, known: Truth) -> None:
+    fewer, shorter = Papers(), Papers()
+    fewer.request["tables"] = {**fewer.request["tables"], "person": ["gender_concept_id"]}
+    assert inspected(clean, known, papers=fewer) == {"unapproved_column"}
+    shorter.request["period"] = {"from_day": -1, "to_day": 0}
+    assert inspected(clean, known, papers=shorter) == {"outside_period"}
 
 
 def _real_ids(frame: pl.DataFrame, known: Truth) -> pl.DataFrame:

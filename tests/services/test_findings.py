@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import workbench
-from workbench.governance.actors import Actor
+from workbench.governance.actors import Actor, Role
 from workbench.governance.pseudonyms import pseudonymize
 from workbench.kernel.errors import InvalidInput, Refused, Unavailable
 from workbench.services import auditing, cohorts, extracts, findings
@@ -73,6 +73,17 @@ def test_each_does_what_is_theirs(
             findings.deliver(wb, who, found.id)
     with pytest.raises(Refused, match=r"reported|cannot"):
         findings.deliver(wb, steward, found.id)
+
+
+def test_who_worked_on_the_study_gets_no_letter_as_a_steward(
+    wb: Workbench, scientist: Actor, officer: Actor, person: tuple[str, int, int]
+) -> None:
+    found = findings.report(wb, scientist, person[0], person[1], TEXT)
+    findings.decide(wb, officer, found.id, "accept", "The clinician must know.")
+    for name in ("datascientist", "researcher"):
+        now = Actor(name, Role.DATA_STEWARD, name)  # the role was changed since
+        with pytest.raises(Refused, match=r"self_approval|own_study"):
+            findings.deliver(wb, now, found.id)
 
 
 def test_a_refused_one_goes_nowhere(

@@ -239,7 +239,10 @@ def test_revoking_closes_everything_made_and_destroys_the_key(wb: Workbench, sci
     view = extracts.list_extracts(wb, scientist)[0]
     _, tables, _ = extracts.open_tables(wb, scientist, view.id)
     assert tables["person"].height > 0
+    request = next(r for r in requests.list_requests(wb, officer) if r.digest == view.manifest["request"])
     extracts.revoke(wb, officer, view.id, "opposition du promoteur")
+    told = {entry.subject: entry.reason for entry in auditing.log(wb, officer) if entry.verb.endswith(".revoke")}
+    assert told == dict.fromkeys((view.id, request.id), "opposition du promoteur"), "each has its entry"
     with pytest.raises(Refused, match="extract_closed"):
         extracts.open_tables(wb, scientist, view.id)
     with pytest.raises(Unavailable, match="secret_destroyed"):

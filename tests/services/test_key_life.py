@@ -46,6 +46,15 @@ def outcomes(wb: Workbench, verb: str) -> list[str]:
         return [entry.outcome for entry in audit.entries(connection) if entry.verb == verb]
 
 
+def moved(wb: Workbench, step: str) -> set[tuple[str | None, str | None]]:
+    """What an officer moved by a step, each with the reason of its own entry."""
+    verbs = {f"extract.{step}", f"request.{step}"}
+    with wb.store.read() as connection:
+        entries = [entry for entry in audit.entries(connection) if entry.verb in verbs]
+    assert {(entry.actor, entry.outcome) for entry in entries} == {("ethics", "done")}
+    return {(entry.subject, entry.reason) for entry in entries}
+
+
 def persons(wb: Workbench, who: Actor, view: ExtractView) -> set[int]:
     return set(extracts.open_tables(wb, who, view.id)[1]["cohort"]["person_id"].to_list())
 
@@ -86,6 +95,7 @@ def test_renewed_keys_close_what_was_made_and_it_is_made_again_under_other_pseud
     found = {made.id for made in objections.add(wb, officer, [person], demo.STUDY).concerned}
     assert {first.id, second.id} <= found
     assert outcomes(wb, "key.rotate") == ["intent", "done"]
+    assert moved(wb, "renew") == {(first.id, "yearly renewal"), (request.id, "yearly renewal")}
     assert auditing.verify_log(wb, officer).sound
 
 
@@ -223,6 +233,7 @@ def test_master_key_and_data_folder_recover_nothing_of_a_destroyed_study(
     digest = digest_of(wb, officer, "pseudonym")
     gone = study_keys.destroy_key(wb, officer, demo.STUDY, "pseudonym", digest=digest, reason="end of the study")
     assert gone.state == "destroyed"
+    assert (request.id, "end of the study") in moved(wb, "revoke")
     assert outcomes(wb, "key.destroy") == ["intent", "done", "done"]
     wb.close()
 

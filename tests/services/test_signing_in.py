@@ -33,6 +33,7 @@ from workbench.services import (
     requests,
     signing_in,
     studies,
+    study_keys,
 )
 from workbench.services import provider as speaking
 from workbench.services.context import Workbench, open_workbench
@@ -154,6 +155,13 @@ def test_revoking_is_proved_as_destroying_a_key_is(hospital: Hospital) -> None:
         last = next(each for each in auditing.log(wb, officer) if (each.verb, each.outcome) == (verb, "done"))
         assert last.payload and (last.payload["acr"], last.payload["issuer"]) == ("2", hospital.pretend.url)
     assert wb.keys.is_gone(STUDY, "data")
+
+
+def test_the_log_tells_no_authentication_that_the_provider_did_not_vouch_for(hospital: Hospital) -> None:
+    study_keys.rotate_master(hospital.wb, hospital.officer, reason="Somebody left.")
+    told = [each.payload for each in auditing.log(hospital.wb, hospital.officer) if each.verb == "key.rotate"]
+    assert len(told) == 2
+    assert all("auth_time" not in (payload or {}) for payload in told)
 
 
 def test_a_proof_holds_for_its_decision_alone(hospital: Hospital) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -14,8 +15,11 @@ from workbench.governance.actors import Actor
 from workbench.governance.audit import Entry
 from workbench.kernel import clock
 from workbench.kernel.errors import InvalidInput, Refused
-from workbench.services import auditing, demo, doctor, extracts, key_deeds, objections, requests, studies
+from workbench.services import auditing, demo, doctor, expiry, extracts, key_deeds, objections, requests, studies
 from workbench.services.context import Workbench, open_workbench
+from workbench.store import documents
+from workbench.store.chain import Event
+from workbench.store.store import Store, Write
 
 RETENTION = timedelta(days=demo.PROTOCOL["retention_days"])
 
@@ -191,3 +195,28 @@ def test_the_command_line(demo_copy: Path) -> None:
     said = run("ethics", "study", "close", demo.STUDY, "--reason", "published")
     assert "closed" in said
     assert (clock.today() + RETENTION).isoformat() in said
+
+
+def test_what_was_revoked_while_it_expired_did_not_expire(
+    wb: Workbench, researcher: Actor, officer: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extract = extracts.list_extracts(wb, researcher)[0]
+    assert extract.expires_on is not None
+    writing = type(wb.store).write
+
+    def revoked_first(store: Store, event: Event) -> AbstractContextManager[Write]:
+        if event.verb in {"extract.expire", "request.expire"}:
+            monkeypatch.setattr(Store, "write", writing)
+            with store.write(Event("ethics", "ethics_officer", "extract.revoke", subject=extract.id)) as write:
+                documents.move_state(write, "extract", extract.id, "revoked")
+        return writing(store, event)
+
+    on(monkeypatch, date.fromisoformat(extract.expires_on) + timedelta(days=1))
+    monkeypatch.setattr(Store, "write", revoked_first)
+    expiry.expire(wb)
+    with wb.store.read() as connection:
+        now = documents.state(connection, "extract", extract.id)
+    assert now is not None
+    assert now.state == "revoked"
+    assert log(wb, "extract.expire") == [], "no entry for what did not happen"
+    assert auditing.verify_log(wb, officer).sound

@@ -1,11 +1,11 @@
 """The independent second pass: the package is read again before anybody can see it, by code that shares none with
 the first pass. It knows the release and recomputes pseudonyms itself; any finding blocks delivery.
 
-It looks for: files that are not sealed; columns beyond the protocol; dates; text other than names of concepts and
-outcomes; real person ids; persons of whom a pseudonym is not theirs; days outside the approved period; concepts beyond
-those approved and requested; dates in another form, or not shifted by their person's key; values that too few persons
-have; and it attacks the offsets: whoever knows the first day and the cut-off of the release must not recover one index
-date (`inspect_dates.py`).
+It looks for: files that are not sealed; columns and days beyond the protocol or the request; dates; text other than
+names of concepts and outcomes; real person ids; persons of whom a pseudonym is not theirs; concepts beyond those
+approved and requested; dates in another form, or not shifted by their person's key; values that too few persons have;
+and it attacks the offsets: whoever knows the first day and the cut-off of the release must not recover one index date
+(`inspect_dates.py`).
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def inspect_extract(
     """Return everything that should not be in the package, in a stable order; empty means that it can be delivered."""
     tables: dict[str, Sealed] = {}
     found: list[Finding] = []
-    told = inspect_dates.form(request, protocol)
+    told, both = inspect_dates.form(request, protocol), _both(request, protocol)
     listed = {entry["files"][0]["path"] for entry in manifest["tables"]} | {"manifest.json"}
     found += _unlisted(folder, listed)
     for entry in manifest["tables"]:
@@ -108,8 +108,8 @@ def inspect_extract(
     canaries = Canaries(known.tables, (known.persons, known.index), derive(secrets.pseudonym, "person"))
     rare = inspect_rare.Rare(protocol)
     for name, rows in tables.items():
-        found += _columns(name, rows, protocol, told)
-        found += _types(name, rows, inspect_dates.day_columns(name, protocol, told) if told.shifted else frozenset())
+        found += _columns(name, rows, both, told)
+        found += _types(name, rows, inspect_dates.day_columns(name, both, told) if told.shifted else frozenset())
         whose = reread.people(rows)
         found += _strangers(name, whose, members, manifest["pseudonym_collisions"])
         theirs = canaries.rows_of(whose)
@@ -124,7 +124,7 @@ def inspect_extract(
             found += _real_ids(name, each, rows, known)
             if each.ends is not None:
                 days = inspect_dates.from_index(each, whose, members, told)
-                found += _periods(name, each, days, protocol, told)
+                found += _periods(name, each, days, both, told)
                 found += (Finding(*what) for what in inspect_dates.look_at_cut(name, each.name, days, members, *ends))
             found += (Finding(*what) for what in canaries.look(name, each, rows.rows, theirs))
     found += (Finding(*what) for what in _dates(tables, manifest, request, protocol, members, known))
@@ -153,6 +153,20 @@ def _dates(
         yield from inspect_dates.look_at_rows(tables, members, protocol, known.tables)
 
 
+def _both(request: Mapping[str, Any], protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the `tables`, `period` and `outcome_period` inside which both papers leave what is delivered."""
+    asked = request["tables"]
+    tables = {name: [each for each in columns if each in asked[name]] for name, columns in protocol["tables"].items()
+              if name in asked}  # fmt: skip
+    usual = {"outcome_period": {"from_day": 0, "to_day": None}}
+    found: dict[str, Any] = {"tables": {name: columns for name, columns in tables.items() if columns}}
+    for name in ("period", "outcome_period"):
+        sides = [paper[name] for paper in (request, {**usual, **protocol}) if name in paper]
+        lows, highs = ([side[end] for side in sides if side[end] is not None] for end in ("from_day", "to_day"))
+        found[name] = {"from_day": max(lows, default=None), "to_day": min(highs, default=None)}
+    return found
+
+
 def _days_since_1970(day: date) -> int:
     return (day - date(1970, 1, 1)).days
 
@@ -165,12 +179,12 @@ def _unlisted(folder: Path, listed: set[str]) -> Iterator[Finding]:
             yield Finding("unlisted_file", path.name)
 
 
-def _columns(name: str, rows: Sealed, protocol: Mapping[str, Any], told: Form) -> Iterator[Finding]:
-    """Only columns of the protocol, under their delivered names."""
+def _columns(name: str, rows: Sealed, both: Mapping[str, Any], told: Form) -> Iterator[Finding]:
+    """Only columns that both papers name, under their delivered names."""
     kinds = deliverable().get(name, {})
-    approved = {"person_id"} if name in protocol["tables"] else set[str]()
-    approved |= {each for each in protocol["tables"].get(name, ()) if kinds.get(each) not in (None, "start", "end")}
-    approved = _STRUCTURE.get(name, approved) | inspect_dates.day_columns(name, protocol, told)
+    approved = {"person_id"} if name in both["tables"] else set[str]()
+    approved |= {each for each in both["tables"].get(name, ()) if kinds.get(each) not in (None, "start", "end")}
+    approved = _STRUCTURE.get(name, approved) | inspect_dates.day_columns(name, both, told)
     approved |= {"index_year"} if name == "cohort" and told.index_year else set()
     for column in set(rows.schema.names) - approved:
         yield Finding("unapproved_column", name, column)
@@ -218,14 +232,13 @@ def _real_ids(name: str, seen: Column, rows: Sealed, known: Truth) -> Iterator[F
 
 
 def _periods(
-    name: str, seen: Column, days: tuple[_Ints, _Ints, _Ints], protocol: Mapping[str, Any], told: Form
+    name: str, seen: Column, days: tuple[_Ints, _Ints, _Ints], both: Mapping[str, Any], told: Form
 ) -> Iterator[Finding]:
-    """Every day lies inside the approved period of its table."""
+    """Every day lies inside the period of its table that both papers leave."""
     first, last = seen.ends or (0, 0)
     if told.shifted and days[0].size:
         first, last = days[1].min(), days[2].max()
-    usual = protocol["period"]
-    outcome = protocol.get("outcome_period", {"from_day": 0, "to_day": None})
+    usual, outcome = both["period"], both["outcome_period"]
     low, high = usual["from_day"], usual["to_day"]
     if name == "outcome":
         low, high = outcome["from_day"], outcome["to_day"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from typing import Literal
 
 from sqlalchemy import Connection
 
 from workbench.governance import lifecycle
+from workbench.governance.actors import Role
 from workbench.services.key_deeds import SYSTEM
 from workbench.store import chain, documents
 from workbench.store.chain import Event
@@ -40,6 +41,26 @@ def end_belongings(write: Write, study: str, why: str, step: Literal["expire", "
         entry = Event(SYSTEM, SYSTEM, f"{state.kind}.{done}", study, state.id, before=state.digest, reason=why)
         chain.append(write.connection, entry)
     return [state.id for state in ended]
+
+
+def granted(write: Write, study: str) -> list[State]:
+    """Return the requests of a study that are approved, whether their extract was made or not."""
+    found = documents.states_of(write.connection, "request")
+    return [state for state in found if state.study == study and state.state in {"approved", "run"}]
+
+
+def move_each(write: Write, states: Iterable[State], step: str, to: str, reason: str) -> None:
+    """Move extracts and requests of a study to a state, in the transaction of a decision, each with an entry of its own
+    by whoever decided. Raises `Refused` as `lifecycle.check_transition` where a request cannot take the step.
+    """
+    by = write.event
+    for state in states:
+        if state.kind == "request":
+            lifecycle.check_transition("request", state.state, step, Role(by.role), reason)
+        documents.move_state(write, state.kind, state.id, to)
+        entry = Event(by.actor, by.role, f"{state.kind}.{step}", state.study, state.id, before=state.digest)
+        entry.reason = reason
+        chain.append(write.connection, entry)
 
 
 def kept_until(connection: Connection, protocol_digest: str, last_day: date) -> str:

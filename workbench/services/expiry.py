@@ -42,7 +42,8 @@ def expire(wb: Workbench) -> None:
         with suppress(Refused):  # another process was first
             _end_study(wb, state)
     for state in late:
-        _expire(wb, state)
+        with suppress(Refused):
+            _expire(wb, state)
     for state in kept:
         with suppress(Refused):
             _purge(wb, state)
@@ -67,9 +68,9 @@ def _expire(wb: Workbench, state: State) -> None:
         if documents.state(connection, state.kind, state.id) != state:
             return  # it ended with its study
     with wb.store.write(closing) as write:
-        # Another process may have closed it in between: then there is nothing left to do.
-        if documents.state(write.connection, state.kind, state.id) == state:
-            documents.move_state(write, state.kind, state.id, "expired")
+        # Another process may have closed it in between: then nothing is done, and the log says nothing of it.
+        documents.check_unchanged(write, state, state.kind, state.id)
+        documents.move_state(write, state.kind, state.id, "expired")
 
 
 def _end_study(wb: Workbench, state: State) -> None:

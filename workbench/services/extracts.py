@@ -21,7 +21,7 @@ from workbench.kernel.digest import digest_manifest, short
 from workbench.kernel.errors import Refused
 from workbench.kernel.progress import Progress, silent
 from workbench.repository.releases import Release
-from workbench.services import cohorts, key_deeds, objections, requests, studies
+from workbench.services import cohorts, ending, key_deeds, objections, requests, studies
 from workbench.services.context import Workbench, acting, event, working
 from workbench.services.expiry import expire, today
 from workbench.services.releases import verified_release
@@ -276,11 +276,9 @@ def revoke(wb: Workbench, actor: Actor, ref: str, reason: str, proof: Proof | No
         facts = {"study": view.study, "subject": view.id, "before": view.digest, "reason": reason, "payload": proved}
         with wb.store.write(event(actor, "extract.revoke", **facts)) as write:
             documents.check_unchanged(write, seen, "extract", view.id)
-            for state in documents.states_of(write.connection, "extract"):
-                if state.study == view.study:
-                    documents.move_state(write, "extract", state.id, "revoked")
-            for state in documents.states_of(write.connection, "request"):
-                if state.study == view.study and state.state in {"approved", "run"}:
-                    documents.move_state(write, "request", state.id, "revoked")
+            documents.move_state(write, "extract", view.id, "revoked")  # its entry is that of the decision
+            mine = [s for s in documents.states_of(write.connection, "extract") if s.study == view.study]
+            others = [s for s in mine if s.id != view.id and s.state != "revoked"]
+            ending.move_each(write, [*others, *ending.granted(write, view.study)], "revoke", "revoked", reason)
         key_deeds.carry_out(wb, event(actor, "extract.revoke"))
     return show_extract(wb, actor, ref)

@@ -132,8 +132,10 @@ def decide(wb: Workbench, actor: Actor, ref: str, decision: Decision, reason: st
 def deliver(wb: Workbench, actor: Actor, ref: str) -> Letter:
     """Return the letter of an accepted finding, to be handed to the clinician; the log tells of it, never for whom.
 
-    A letter may be made again. Raises `Refused`: `governance.wrong_state`, `finding.gone` where the person is no longer
-    in the data (erased, or no longer in the cohort); `Unavailable` where the study's pseudonym secret was destroyed.
+    A letter may be made again. It names the person, so nobody of the study gets it, nor who reported it, whatever their
+    role is by now. Raises `Refused`: what `people.check_independent` raises, `governance.wrong_state`, `finding.gone`
+    where the person is no longer in the data (erased, or no longer in the cohort); `Unavailable` where the study's
+    pseudonym secret was destroyed.
     """
     with acting(wb, actor, "finding.deliver", subject=ref):
         view = show_finding(wb, actor, ref)
@@ -142,7 +144,10 @@ def deliver(wb: Workbench, actor: Actor, ref: str) -> Letter:
         content = _content(wb, document)
         with wb.store.read() as connection:
             extract = documents.find(connection, document.body["extract"])
+            protocol = documents.find(connection, extract.body["protocol"]) if extract else None
         assert extract is not None
+        assert protocol is not None
+        people.check_independent(wb, actor, view.reporter, protocol.body)
         ids = cohorts.rows_of(wb, extract.body["cohort"])["subject_id"].to_numpy()
         secret = wb.keys.pseudonym_secret_of(view.study, document.body["key_commitment"])
         made = pseudonymize(secret, "person", ids)

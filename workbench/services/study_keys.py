@@ -11,14 +11,14 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import Connection
 
-from workbench.governance import lifecycle, proofs
+from workbench.governance import proofs
 from workbench.governance.actors import Actor
 from workbench.governance.keys import Secret
 from workbench.governance.proofs import Proof
 from workbench.kernel import clock
 from workbench.kernel.digest import digest_document
 from workbench.kernel.errors import Refused, Unavailable
-from workbench.services import key_deeds, studies
+from workbench.services import ending, key_deeds, studies
 from workbench.services.context import Workbench, acting, event
 from workbench.services.key_deeds import DESTROY, MASTER, RENEW
 from workbench.store import documents
@@ -75,7 +75,7 @@ def data_key_state(wb: Workbench, actor: Actor, study: str) -> KeyState:
 def _view(wb: Workbench, connection: Connection, study: str, which: Secret) -> KeyView:
     protocol = documents.state(connection, "study", study)
     condition = wb.keys.condition(study, which)
-    open_ones = [s for s in documents.states_of(connection, "extract") if s.study == study and s.state == "open"]
+    open_ones = _open_ones(connection, study)
     state: KeyState = condition
     if condition == "none" and open_ones:
         state = "missing"
@@ -108,7 +108,8 @@ def destroy_key(
         both: tuple[Secret, ...] = ("data", "pseudonym") if which == "pseudonym" else ("data",)
         with wb.store.write(_decision(wb, actor, "key.destroy", view, reason, proof)) as write:
             _check_unchanged(wb, write, view)
-            _close(write, study, "revoked")
+            ending.move_each(write, _open_ones(write.connection, study), "revoke", "revoked", reason)
+            ending.move_each(write, ending.granted(write, study), "revoke", "revoked", reason)
             for each in both:
                 key_deeds.decide(write, study, DESTROY, each, digest)
         key_deeds.carry_out(wb, event(actor, "key.destroy"))
@@ -129,11 +130,9 @@ def rotate_keys(
         wb.keys.study_secrets(study)
         with wb.store.write(_decision(wb, actor, "key.rotate", view, reason, proof)) as write:
             _check_unchanged(wb, write, view)
-            for state in documents.states_of(write.connection, "request"):
-                if state.study == study and state.state == "run" and _is_open(write, state):
-                    to = lifecycle.check_transition("request", "run", "renew", actor.role, reason)
-                    documents.move_state(write, "request", state.id, to)
-            _close(write, study, "renewed")
+            made = [s for s in ending.granted(write, study) if s.state == "run" and _is_open(write, s)]
+            ending.move_each(write, made, "renew", "approved", reason)
+            ending.move_each(write, _open_ones(write.connection, study), "renew", "renewed", reason)
             number = key_deeds.renewals(write.connection, study) + 1
             key_deeds.decide(write, study, RENEW, str(number), digest)
         key_deeds.carry_out(wb, event(actor, "key.rotate"))
@@ -152,7 +151,8 @@ def rotate_master(wb: Workbench, actor: Actor, *, reason: str) -> MasterView:
         former = wb.keys.master_mark()
         wb.keys.next_master()
         decided = event(actor, "key.rotate", subject=MASTER, before=former, outcome="intent", reason=reason)
-        decided.payload = {"auth_time": clock.timestamp()}
+        # Where a provider vouches for people, only its own word says when somebody authenticated.
+        decided.payload = {} if wb.settings.openid else {"auth_time": clock.timestamp()}
         with wb.store.write(decided) as write:
             key_deeds.decide(write, None, RENEW, former[:12], former)
         key_deeds.carry_out(wb, event(actor, "key.rotate"))
@@ -187,15 +187,8 @@ def _check_unchanged(wb: Workbench, write: Write, view: KeyView) -> None:
         raise Refused("services.key_changed", study=view.study)
 
 
-def _close(write: Write, study: str, to: str) -> None:
-    """Close a study's extracts; where they are `revoked`, what was approved to make others is too."""
-    for state in documents.states_of(write.connection, "extract"):
-        if state.study == study and state.state == "open":
-            documents.move_state(write, "extract", state.id, to)
-    if to == "revoked":
-        for state in documents.states_of(write.connection, "request"):
-            if state.study == study and state.state in {"approved", "run"}:
-                documents.move_state(write, "request", state.id, to)
+def _open_ones(connection: Connection, study: str) -> list[State]:
+    return [s for s in documents.states_of(connection, "extract") if s.study == study and s.state == "open"]
 
 
 def _is_open(write: Write, request: State) -> bool:
