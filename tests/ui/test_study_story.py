@@ -71,8 +71,9 @@ def _writes(visit: Visit) -> None:
     """Title, purpose and sponsor first: kept at once, and there again when the page is loaded anew."""
     visit.go("Études")
     visit.page.get_by_role("link", name="+ Nouvelle étude").click()
-    _fill(visit.page, "Titre", TITLE)
     expect(visit.page).to_have_url(re.compile("new=[0-9a-f]{12}"))
+    visit.ready()
+    _fill(visit.page, "Titre", TITLE)
     _fill(visit.page, "Finalité", "Décrire les sinusites sous AINS.")
     _fill(visit.page, "Promoteur", "CHU de démonstration")
     _is_kept(visit, "CHU de démonstration")

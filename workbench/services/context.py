@@ -103,6 +103,7 @@ def open_workbench(settings: Settings, *, create: bool = False, demo: bool = Fal
     key_deeds.go_on(workbench)
     sweep_retired(workbench)
     _go_on_erasing(workbench)
+    _expire(workbench)
     if workbench.recovered:
         workbench.seal()
     return workbench
@@ -133,6 +134,13 @@ def _go_on_erasing(wb: Workbench) -> None:
         from workbench.services import erasures  # noqa: PLC0415 - it needs this module, and is slow to import
 
         erasures.go_on(wb)
+
+
+def _expire(wb: Workbench) -> None:
+    """End what is past its day, whoever opens the home and whatever for: a retention ends without being looked at."""
+    from workbench.services import expiry  # noqa: PLC0415 - it needs this module
+
+    expiry.expire(wb)
 
 
 def sweep_retired(wb: Workbench) -> None:
