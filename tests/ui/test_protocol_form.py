@@ -26,7 +26,8 @@ def wb(demo_copy: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workbench]:
 
 
 def test_only_what_was_changed_is_proposed(wb: Workbench) -> None:
-    """Members without a field, one that the form would propose to who begins, a role that is not the account's."""
+    """Members without a field, a reference that no legal basis asks for, a period that the
+    form proposes to who begins, a role that is not the account's."""
     researcher, officer = people.actor_named(wb, "researcher"), people.actor_named(wb, "ethics")
     protocol = copy.deepcopy(dict(demo.PROTOCOL))
     del protocol["outcome_period"]
@@ -40,6 +41,7 @@ def test_only_what_was_changed_is_proposed(wb: Workbench) -> None:
 
     def page() -> None:
         from workbench.services import drafts, people, studies
+        from workbench.ui.parts.protocol import draw_protocol
         from workbench.ui.parts.protocol_form import draw_form
         from workbench.ui.state import workbench
 
@@ -48,6 +50,7 @@ def test_only_what_was_changed_is_proposed(wb: Workbench) -> None:
         view = studies.show_study(workbench(), actor, study)
         written = {each.key: each for each in drafts.list_drafts(workbench(), actor)}
         key = f"study.{study}"
+        draw_protocol(actor, view)
         draw_form(actor, written.get(key, drafts.Draft(key, view.protocol)), view)
 
     run = AppTest.from_function(page, default_timeout=60).run()
