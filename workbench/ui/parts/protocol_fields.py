@@ -48,7 +48,7 @@ def _is_protocol(written: Document) -> bool:
 
 def _usual(written: Document) -> dict[str, dict[str, int | None]]:
     """Return the periods where none is named: proposals to who begins, what it means where a protocol names none."""
-    later = FOLLOW_UP if _is_protocol(written) else {"from_day": 0, "to_day": 365}
+    later: dict[str, int | None] = FOLLOW_UP if _is_protocol(written) else {"from_day": 0, "to_day": 365}
     return {"period": {"from_day": -365, "to_day": 0}, "outcome_period": later}
 
 
