@@ -25,7 +25,8 @@ import workbench.notebook as wbn
 from tests.conftest import absent, workbench
 from tests.homes import copy_home
 from workbench.cli.main import app
-from workbench.cli.remote import commands, door, wire
+from workbench.cli.remote import commands, door, served, wire
+from workbench.kernel.settings import load_settings
 
 pytestmark = pytest.mark.xdist_group("other users")
 
@@ -141,6 +142,10 @@ def test_own_files_are_read_by_their_owner_and_results_are_written_by_them(machi
         code, out, err = machine.run(RESEARCHER, "cohort", "count", given, "--json")
         assert code == 0, err
         assert "mine" in out
+    twice = ("drafts/mine.json", f"../{RESEARCHER}/drafts/mine.json")
+    for two in (twice, twice[:1] * 2):
+        code, _, err = machine.run(RESEARCHER, "cohort", "diff", *two)
+        assert code == 0, err
     code, _, err = machine.run(OFFICER, "audit", "export", "--csv", "log.csv")
     assert code == 0, err
     written = machine.folder(OFFICER) / "log.csv"
@@ -215,6 +220,13 @@ HEADERS: dict[str, bytes] = {
     "a way out": (text := json.dumps({"arguments": [], "files": [{"name": "../x", "size": 1}]}).encode()) and (
         struct.pack("!I", len(text)) + text + b"x"
     ),
+    "a name that no file has": (long := json.dumps({"files": [{"name": "x" * 300, "size": 1}]}).encode()) and (
+        struct.pack("!I", len(long)) + long + b"x"
+    ),
+    "a file in a file": (file := json.dumps({"files": [{"name": "x", "size": 0}, {"name": "x/y", "size": 0}]})) and (
+        struct.pack("!I", len(file)) + file.encode()
+    ),
+    "no number": (odd := b'{"files": [{"name": "x", "size": 1e999}]}') and struct.pack("!I", len(odd)) + odd,
     "a bomb": (bomb := json.dumps({"arguments": [], "files": [{"name": "x", "size": 2**40}]}).encode()) and (
         struct.pack("!I", len(bomb)) + bomb
     ),
@@ -238,6 +250,23 @@ def test_garbage_gets_no_answer_and_harms_nobody(machine: Machine, sent: bytes, 
             assert link.recv(1) == b""
     assert machine.process.poll() is None
     assert not machine.left()
+
+
+def test_no_interpreter_imports_from_what_was_sent(tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('of the sender')")
+    env = door._environment(load_settings(tmp_path / "home", {}))
+    importing = [sys.executable, "-c", "import json"]
+    assert subprocess.run(importing, cwd=tmp_path, env=env, check=False).returncode == 0
+
+
+def test_only_what_a_command_was_told_to_write_goes_back(tmp_path: Path) -> None:
+    for name in ("sent.json", "out.csv", "folder/a/b.txt", "rows.parquet", "out.csv.other"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    made = served._made(tmp_path, {"sent.json"}, [Path("out.csv"), Path("./folder")])
+    assert [each.name for each in made] == ["folder/a/b.txt", "out.csv"]
+    assert [each.name for each in served._made(tmp_path, {"sent.json"}, [])] == []
+    assert len(served._made(tmp_path, {"sent.json"}, [Path()])) == 4
 
 
 def test_one_person_does_not_shut_out_the_others(machine: Machine) -> None:

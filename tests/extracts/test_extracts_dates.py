@@ -249,6 +249,23 @@ def test_delivered_is_requested_and_approved(
     assert ("bands" in said) == ("index_year" in given)
 
 
+def test_an_extract_in_days_has_the_ages_of_one_with_dates(
+    people: Case, made: Callable[..., Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of one study are laid side by side: two ages would tell on which side of New Year an index lies."""
+    manifest = build(people, tmp_path / "x", papers({}, BOTH))
+    ages = read_tables(tmp_path / "x", secrets())["person"]
+    assert ages.equals(made(**BOTH)[1]["person"])
+    assert not ages.equals(made()[1]["person"])
+    rules = {each["rule"] for each in manifest["transforms"] if each["column"] == "age_at_index"}
+    assert make.MOVED_AGE in rules
+    meaning = next(each["meaning_en"] for each in manifest["dictionary"] if each["column"] == "age_at_index")
+    assert meaning == say("extract.means_age_moved", "en")
+    _true_ages(monkeypatch)
+    with pytest.raises(Refused, match="offset"):
+        build(people, tmp_path / "y", papers({}, YEAR))
+
+
 def test_a_request_beyond_its_protocol_is_refused(people: Case) -> None:
     for asked, code in ((SHIFTED, "dates_beyond_protocol"), (YEAR, "index_year_beyond_protocol")):
         made = papers(asked, {})

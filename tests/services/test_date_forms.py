@@ -59,5 +59,6 @@ def test_from_the_protocol_to_features_and_meds(
 
     someone = int(tables["cohort"]["person_id"][0])
     assert why.why_in_extract(wb, scientist, made.id, someone).lines("en")
+    assert why._widened(made.manifest, tables, someone) == {("person", "age_at_index")}, "the true age is not delivered"
     days = in_days(tables)["drug_exposure"]
     assert days["start_day"].max() <= demo.REQUEST["period"]["to_day"]

@@ -293,3 +293,18 @@ def test_the_command_line(demo_copy: Path) -> None:
     )
     key("destroy", demo.STUDY, "--secret", "pseudonym", "--digest", digest, "--reason", "r")
     assert "no opposition finds anybody" in key("show", demo.STUDY)[1]
+
+
+def test_a_vault_that_fails_keeps_no_secret_from_being_destroyed(
+    wb: Workbench, officer: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing() -> None:
+        raise Unavailable("governance.vault_failed", program="/opt/vault", status="1")
+
+    monkeypatch.setattr(wb.keys, "rotate_master", failing)
+    with pytest.raises(Unavailable, match="vault_failed"):
+        study_keys.rotate_master(wb, officer, reason="yearly")
+    view = study_keys.show_key(wb, officer, demo.STUDY, "data")
+    with pytest.raises(Unavailable, match="vault_failed"):  # the renewal is still due, and says so
+        study_keys.destroy_key(wb, officer, demo.STUDY, "data", digest=view.digest, reason="over")
+    assert wb.keys.is_gone(demo.STUDY, "data")

@@ -20,7 +20,7 @@ from workbench.extracts.dates import Bands
 from workbench.extracts.inspect import Finding, inspect_extract, truth
 from workbench.extracts.make import Order, make_tables
 from workbench.governance.concept_limits import Limit, limits
-from workbench.governance.date_forms import SHIFTED, delivered_dates, proof
+from workbench.governance.date_forms import SHIFTED, dates_of, delivered_dates, proof
 from workbench.governance.keys import StudySecrets, commitment
 from workbench.governance.policy import check_other_person
 from workbench.governance.protocols import FOLLOW_UP, Columns, delivered_columns, intersect, kept_rare
@@ -86,7 +86,7 @@ def build_extract(
         "coarsened": made.coarsened,
         "pseudonym_collisions": made.collisions,
         "risk": risk.measure(made.tables, made.left_out, made.classes, shifted=shifted),
-        "dictionary": package.dictionary(made.given, sorted(made.tables), order.dates),
+        "dictionary": package.dictionary(made.given, sorted(made.tables), order.dates, moved_ages=order.moved_ages),
         "tables": package.write_tables(made.delivered, protocol["study"], secrets.data, into),
     }
     validate(manifest, "extract")
@@ -105,7 +105,8 @@ def _order(
     classes = protocol["sensitive_classes"]
     found = limits(request, protocol)
     form = delivered_dates(request, protocol)
-    return Order(columns, period, later, withheld_classes(classes), cut_off, classes, found, form, kept_rare(protocol))
+    withheld, kept, moved = withheld_classes(classes), kept_rare(protocol), dates_of(protocol).calendar
+    return Order(columns, period, later, withheld, cut_off, classes, found, form, kept, moved)
 
 
 def _papers(

@@ -146,7 +146,7 @@ def _dates(
     ends = _days_since_1970(known.first_day), _days_since_1970(known.cut_off)
     yield from inspect_dates.look_at_form(tables, manifest, request, protocol)
     yield from inspect_dates.attack(cohort, members, told, *ends)
-    if told.calendar:
+    if inspect_dates.form(protocol, protocol).calendar:  # another extract of the study may tell what this one does not
         yield from inspect_dates.attack_by_years(tables, members, told, known.tables, manifest, *ends)
     if told.shifted:
         yield from inspect_dates.look_at_shift(cohort, members)

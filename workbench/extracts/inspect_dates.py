@@ -270,7 +270,7 @@ def attack_by_years(
         if _recovered(values, ends, where, persons, low, high):
             yield "offset", "cohort", "index_year"
         yield from _bands(where, values, ends, persons, cohort, bands)
-    if "person" in tables and "age_at_index" in tables["person"].schema.names and told.calendar:
+    if "person" in tables and "age_at_index" in tables["person"].schema.names:
         where, age = _values(tables["person"], "age_at_index", persons)
         born = _births(release["person"], persons.ids)[where]
         known = (age < 90) & (born > 0)  # 90 stands for more

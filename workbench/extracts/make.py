@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -23,6 +23,8 @@ from workbench.kernel.errors import Unavailable
 from workbench.kernel.progress import Progress
 
 Period = Mapping[str, int | None]
+MOVED_AGE: Final = "age_at_moved_index_capped_at_90"
+"""The rule on ages wherever the protocol approves anything of the calendar, whatever a request asks for."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Order:
     limits: Mapping[str, Limit] = field(default_factory=dict[str, Limit])
     dates: Dates = ONLY_DAYS
     keep: Sequence[str] = ()
+    moved_ages: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ def make_tables(
         main = main_concept(table) if table in limited else None
         rows = select.select_rows(engine, plan, order.period, main)
         if table == "person":
-            tables[table] = transform.person_table(pl.concat(rows), plan, limits, calendar=order.dates.calendar)
+            tables[table] = transform.person_table(pl.concat(rows), plan, limits, moved=order.moved_ages)
             for column in plan.concepts:
                 concepts.codes(tables[table].get_column(column))
         else:
@@ -173,7 +176,7 @@ def _rules(plans: Mapping[str, Plan], order: Order, limited: Collection[str]) ->
             day = named[table].get("start_day", "start_day")
             rules.append({"table": table, "column": day, "rule": "cut_to_period"})
         for column in plan.given:
-            code = _rule(deliverable()[table][column], column in plan.fallback, form)
+            code = _rule(deliverable()[table][column], column in plan.fallback, order)
             if code:
                 rules.append({"table": table, "column": column, "rule": code})
             if code := rare.rules(table, column, order.keep):
@@ -181,14 +184,14 @@ def _rules(plans: Mapping[str, Plan], order: Order, limited: Collection[str]) ->
     return rules
 
 
-def _rule(kind: str, fallback: bool, form: Dates) -> str | None:
+def _rule(kind: str, fallback: bool, order: Order) -> str | None:
     if fallback:
         return "source_concept_where_standard_is_0"
     if kind.startswith("key."):
         return "pseudonym_53_bits"
-    dated = "shifted_date" if form.form == SHIFTED else "days_from_index"
+    dated = "shifted_date" if order.dates.form == SHIFTED else "days_from_index"
     return {
         "start": dated,
         "end": f"{dated}_cut_to_period",
-        "age": "age_at_moved_index_capped_at_90" if form.calendar else "age_at_index_capped_at_90",
+        "age": MOVED_AGE if order.moved_ages else "age_at_index_capped_at_90",
     }.get(kind)

@@ -82,7 +82,7 @@ def write_manifest(manifest: Mapping[str, Any], into: Path) -> None:
 
 
 def dictionary(
-    given: Mapping[str, Sequence[str]], names: Sequence[str], dates: Dates = ONLY_DAYS
+    given: Mapping[str, Sequence[str]], names: Sequence[str], dates: Dates = ONLY_DAYS, *, moved_ages: bool = False
 ) -> list[dict[str, str]]:
     """Return the data dictionary: for every delivered column its CDM column and what it means, in both languages.
 
@@ -107,7 +107,7 @@ def dictionary(
                 "meaning_en": say(meaning, "en"),
             }
             for column, cdm, kind in kinds
-            for meaning in [_meaning(kind, dates, shifted=column in renamed)]
+            for meaning in [_meaning(kind, moved_ages=moved_ages, shifted=column in renamed)]
         ]
     return entries
 
@@ -120,7 +120,7 @@ def _derived(table: str, dates: Dates) -> dict[str, str]:
     return {**columns, "index_year": "index_year"} if table == "cohort" and dates.index_year else columns
 
 
-def _meaning(kind: str, dates: Dates, *, shifted: bool) -> str:
-    if kind == "age" and dates.calendar:
+def _meaning(kind: str, *, moved_ages: bool, shifted: bool) -> str:
+    if kind == "age" and moved_ages:
         return "extract.means_age_moved"
     return f"extract.means_{kind}_shifted" if shifted else f"extract.means_{kind}"

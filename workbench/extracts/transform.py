@@ -119,13 +119,11 @@ def outcome_table(outcomes: Mapping[str, pl.DataFrame], limits: pl.DataFrame) ->
     return pl.concat([empty, *frames]).sort("person_id", "outcome", "start_day")
 
 
-def person_table(rows: pl.DataFrame, plan: Plan, limits: pl.DataFrame, *, calendar: bool = False) -> pl.DataFrame:
-    """Return the `person` table: age at index in whole years by year of birth, 90 standing for 90 or more; in an
-    extract that tells something of the calendar, in the year of the moved index."""
+def person_table(rows: pl.DataFrame, plan: Plan, limits: pl.DataFrame, *, moved: bool = False) -> pl.DataFrame:
+    """Return the `person` table: age at index in whole years by year of birth, 90 standing for 90 or more; in the year
+    of the `moved` index in every extract of a study that may be told something of the calendar."""
     age = (
-        (pl.col("moved" if calendar else "index_date").dt.year() - pl.col("year_of_birth"))
-        .clip(0, AGE_CAP)
-        .cast(pl.Int32)
+        (pl.col("moved" if moved else "index_date").dt.year() - pl.col("year_of_birth")).clip(0, AGE_CAP).cast(pl.Int32)
     )
     joined = rows.join(limits, on="person_id").with_columns(person_id="pseudonym", age_at_index=age)
     return typed(joined.select(plan.given), plan).sort("person_id")

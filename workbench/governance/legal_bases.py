@@ -61,8 +61,8 @@ def legal_basis(code: str) -> LegalBasis:
 
 
 def field_label(field: str, lang: Lang) -> str:
-    """Return what people read for a required field."""
-    return str(_data()["field"][field][lang])
+    """Return what people read for a required field; one that no legal basis requires is called as its protocol does."""
+    return str(_data()["field"].get(field, {}).get(lang, field))
 
 
 def missing_fields(code: str, fields: Mapping[str, str]) -> tuple[str, ...]:

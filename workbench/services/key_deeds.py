@@ -70,16 +70,23 @@ def go_on(wb: Workbench) -> None:
 def carry_out(wb: Workbench, done_by: Event) -> None:
     """Do what decisions on keys ask for; `done_by` names who the log says did it.
 
-    Raises `Unavailable` where the key folder is not what it should be; then the deed stays due.
+    Raises `Unavailable` where the key folder, or the vault, is not what it should be; then that deed stays due, and the
+    others are done: a vault that does not answer keeps no secret from being destroyed.
     """
     _destroy_revoked(wb)
     with wb.store.read() as connection:
         every = list(deeds(connection))
+    failed: Unavailable | None = None
     for deed in reversed(every):
-        if deed.state.state == "due":
-            _do(wb, deed, done_by)
-        elif deed.what in {DESTROY, PURGE}:
-            _destroy(wb, deed)
+        try:
+            if deed.state.state == "due":
+                _do(wb, deed, done_by)
+            elif deed.what in {DESTROY, PURGE}:
+                _destroy(wb, deed)
+        except Unavailable as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
 
 
 def _destroy_revoked(wb: Workbench) -> None:

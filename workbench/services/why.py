@@ -18,6 +18,7 @@ from workbench.engines.base import Engine
 from workbench.engines.duckdb import DuckDBEngine
 from workbench.extracts import select, transform
 from workbench.extracts.dates import in_days
+from workbench.extracts.make import MOVED_AGE
 from workbench.governance.actors import Actor
 from workbench.governance.pseudonyms import pseudonymize
 from workbench.governance.sensitive import withheld_classes
@@ -138,7 +139,10 @@ def _days(tables: dict[str, pl.DataFrame], pseudonym: int) -> dict[str, frozense
 
 
 def _widened(manifest: dict[str, Any], tables: dict[str, pl.DataFrame], pseudonym: int) -> frozenset[tuple[str, str]]:
-    """The age, where this person's stands in a band of several years."""
+    """The age, where this person's stands in a band of several years, or is not that at the index: a criterion on the
+    true one would tell on which side of New Year the index lies."""
+    if any(each["rule"] == MOVED_AGE for each in manifest["transforms"]):
+        return frozenset({("person", "age_at_index")})
     wide = {band["age"] for band in manifest.get("coarsened", {}).get("ages", ()) if band["from"] < band["to"]}
     if not wide or "person" not in tables or "age_at_index" not in tables["person"].columns:
         return frozenset()

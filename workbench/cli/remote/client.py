@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from workbench.cli.remote import wire
@@ -74,12 +73,14 @@ def _answer(link: socket.socket, command: Command, folder: Path) -> int:
     return int(header.get("exit", 1))
 
 
-def _sent(command: Command) -> Iterator[wire.Sent]:
-    """The files that the command reads; a name that is none is the service's to judge (a shipped cohort has one)."""
-    for paths in command.reads.values():
-        for path in paths:
-            if path.is_file():
-                yield wire.Sent(inside(path), path)
-            elif path.is_dir():
-                inner = sorted(each for each in path.rglob("*") if each.is_file() and not each.name.startswith("."))
-                yield from (wire.Sent(inside(each), each) for each in inner)
+def _sent(command: Command) -> list[wire.Sent]:
+    """The files that the command reads, each once; a name that is none is the service's to judge (a shipped cohort has
+    one)."""
+    found: dict[str, Path] = {}
+    for path in (each for paths in command.reads.values() for each in paths):
+        if path.is_file():
+            found[inside(path)] = path
+        elif path.is_dir():
+            inner = sorted(each for each in path.rglob("*") if each.is_file() and not each.name.startswith("."))
+            found |= {inside(each): each for each in inner}
+    return [wire.Sent(name, path) for name, path in found.items()]

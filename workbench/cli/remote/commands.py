@@ -125,8 +125,11 @@ def _paths(value: Any) -> list[Path]:
 
 
 def inside(path: Path) -> str:
-    """Return the name that a path has on the other side: its own, without any way out of the folder it is put into."""
-    return str(PurePosixPath(*[part for part in path.parts if part not in ("/", "..", ".")]))
+    """Return the name that a path has on the other side: its own, without any way out of the folder it is put into.
+
+    A way up keeps a part of its own (`up`): `x` and `../x` are two files.
+    """
+    return str(PurePosixPath(*["up" if part == ".." else part for part in path.parts if part not in ("/", ".")]))
 
 
 def belongs(name: str, bases: Iterable[Path]) -> Path | None:

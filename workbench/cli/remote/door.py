@@ -109,16 +109,23 @@ def _take(link: socket.socket, running: list[tuple[int, subprocess.Popen[bytes]]
     if taken:
         number = link.fileno()
         command = [sys.executable, "-m", "workbench.cli.remote.served", str(number)]
-        process = subprocess.Popen(
-            command, pass_fds=[number], stdin=subprocess.DEVNULL, cwd="/", env=_environment(places)
-        )
+        try:
+            process = subprocess.Popen(
+                command, pass_fds=[number], stdin=subprocess.DEVNULL, cwd="/", env=_environment(places)
+            )
+        except OSError:
+            return  # no process or memory left just now: the others go on, and who asked is told that it was lost
         running.append((user, process))
 
 
 def _environment(places: Settings) -> dict[str, str]:
-    """Return the environment of a command: the service's own, its places absolute, since the folder changes."""
+    """Return the environment of a command: the service's own, its places absolute, since the folder changes.
+
+    It works in the folder of what was sent: no interpreter that it starts may import from there (`PYTHONSAFEPATH`).
+    """
     own = {"WORKBENCH_HOME": places.home, "WORKBENCH_KEYS": places.keys, "WORKBENCH_MLRUNS": places.mlruns}
-    return {**os.environ, **{name: str(place) for name, place in own.items()}, "PYTHONUTF8": "1"}
+    fixed = {"PYTHONUTF8": "1", "PYTHONSAFEPATH": "1"}
+    return {**os.environ, **{name: str(place) for name, place in own.items()}, **fixed}
 
 
 class Stop:

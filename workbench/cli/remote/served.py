@@ -13,13 +13,13 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 from typer.exceptions import TyperException
 
 from workbench.cli.remote import wire
-from workbench.kernel.errors import InvalidInput, UserError
+from workbench.kernel.errors import InvalidInput, Stopped, Unavailable, UserError
 
 if TYPE_CHECKING:
     from workbench.cli.remote.commands import Command
@@ -34,18 +34,27 @@ def serve(link: socket.socket) -> None:
     with tempfile.TemporaryDirectory(prefix=f"{wire.RECEIVED}{os.getpid()}-") as name:
         folder = Path(name)
         link.settimeout(HEADER_SECONDS)
-        header, came, streams = wire.receive(link, folder, streams=3)
+        header, came, streams = _received(link, folder)
         link.settimeout(None)
         _stand_in(streams)
         os.environ["WORKBENCH_LANG"] = "en" if header.get("lang") == "en" else "fr"
         os.chdir(folder)
         over = threading.Event()
         threading.Thread(target=_watch, args=(link, over, threading.get_ident()), daemon=True).start()
-        code = _run(wire.user_name(wire.peer(link)), header.get("arguments"))
+        code, writes = _run(wire.user_name(wire.peer(link)), header.get("arguments"))
         over.set()
         sys.stdout.flush()
-        wire.send(link, {"exit": code}, _made(folder, set(came)))
+        wire.send(link, {"exit": code}, _made(folder, set(came), writes))
         os.chdir("/")
+
+
+def _received(link: socket.socket, folder: Path) -> tuple[dict[str, Any], list[str], list[int]]:
+    """Receive what was sent; raises `Unavailable` (`cli.daemon_lost`) too where it has names or numbers that nothing on
+    this machine can have."""
+    try:
+        return wire.receive(link, folder, streams=3)
+    except (OSError, ValueError, ArithmeticError, RecursionError) as error:
+        raise Unavailable("cli.daemon_lost") from error
 
 
 def _stand_in(streams: list[int]) -> None:
@@ -60,8 +69,18 @@ def _writer(number: int) -> TextIO:
     return os.fdopen(number, "w", buffering=1, encoding="utf-8", closefd=False)
 
 
-def _run(user: str, arguments: object) -> int:
-    """Understand a command and run it as a user of the operating system; nothing runs that was not understood."""
+def _run(user: str, arguments: object) -> tuple[int, list[Path]]:
+    """Understand a command and run it as a user of the operating system; nothing runs that was not understood. Return
+    the exit code and the paths that the command writes."""
+    try:
+        return _understood(user, arguments)
+    except KeyboardInterrupt:  # before the command began: it answers for itself
+        from workbench.cli import common  # noqa: PLC0415 - as below
+
+        return common.complain(Stopped("store.stopped"), as_json=False), []
+
+
+def _understood(user: str, arguments: object) -> tuple[int, list[Path]]:
     # Imported when the whole command has come: what no client of ours sends costs next to nothing.
     from workbench.cli import common, main  # noqa: PLC0415
     from workbench.cli.remote import commands  # noqa: PLC0415
@@ -74,12 +93,12 @@ def _run(user: str, arguments: object) -> int:
         if command is None or not _stays(command):
             raise InvalidInput("cli.not_over_socket", verb=" ".join(said[:2]))
     except typer.Exit as leave:  # its help is shown by now
-        return int(leave.exit_code)
+        return int(leave.exit_code), []
     except TyperException as error:
-        return main.misunderstood(error)
+        return main.misunderstood(error), []
     except UserError as error:
-        return common.complain(error, "--json" in said)
-    return main.run(said, here=True)
+        return common.complain(error, "--json" in said), []
+    return main.run(said, here=True), [path for paths in command.writes.values() for path in paths]
 
 
 def _stays(command: Command) -> bool:
@@ -88,9 +107,15 @@ def _stays(command: Command) -> bool:
     return all(str(path) in (".", "-") or wire.is_inside(str(path)) for path in paths)
 
 
-def _made(folder: Path, came: set[str]) -> list[wire.Sent]:
+def _made(folder: Path, came: set[str], writes: list[Path]) -> list[wire.Sent]:
+    """Return what a command made where it was told to write: whatever else it left in the folder stays here."""
     found = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
-    return [wire.Sent(name, path) for path in found if (name := str(path.relative_to(folder))) not in came]
+    names = {path: path.relative_to(folder) for path in found}
+    return [
+        wire.Sent(str(name), path)
+        for path, name in names.items()
+        if str(name) not in came and any(name.is_relative_to(each) for each in writes)
+    ]
 
 
 def _watch(link: socket.socket, over: threading.Event, main: int) -> None:
@@ -108,8 +133,8 @@ def main() -> None:
     link = socket.socket(fileno=int(sys.argv[1]))
     try:
         serve(link)
-    except UserError:
-        sys.exit(1)  # who asked left, or sent what no client of ours sends
+    except (UserError, BrokenPipeError, KeyboardInterrupt):
+        sys.exit(1)  # who asked left, or sent what no client of ours sends; or the service ends
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import streamlit as st
 from workbench.cohorts.shipped import HOSPITAL, shipped
 from workbench.governance.actors import Actor
 from workbench.governance.deliverable import deliverable, main_concept
+from workbench.governance.protocols import FOLLOW_UP
 from workbench.governance.sensitive import sensitive_classes
 from workbench.services import cohorts
 from workbench.ui.parts.concept_field import Item, pick_items
@@ -26,8 +27,10 @@ def data_fields(actor: Actor, written: Document, release: str, key: str, answers
     found["tables"] = _tables(written, key, answers)
     found["concepts"] = _concepts(actor, written, found["tables"], release, key)
     answers.draw("concepts")
-    for name, first, last in (("period", -365, 0), ("outcome_period", 0, 365)):
-        found[name] = _bounds(name, written.get(name, {"from_day": first, "to_day": last}), key)
+    for name, usual in _usual(written).items():
+        bounds = _bounds(name, written.get(name, usual), key)
+        if name in written or not _is_protocol(written) or bounds != usual:
+            found[name] = bounds
         answers.draw(name)
     found["sensitive_classes"] = st.multiselect(
         t("study_sensitive"), list(sensitive_classes()), default=written.get("sensitive_classes", []),
@@ -36,6 +39,17 @@ def data_fields(actor: Actor, written: Document, release: str, key: str, answers
     )  # fmt: skip
     answers.draw("sensitive_classes")
     return found
+
+
+def _is_protocol(written: Document) -> bool:
+    """Answer whether a protocol, or a draft that goes on from one, is written; else nothing was yet."""
+    return "format" in written
+
+
+def _usual(written: Document) -> dict[str, dict[str, int | None]]:
+    """Return the periods where none is named: proposals to who begins, what it means where a protocol names none."""
+    later: dict[str, int | None] = FOLLOW_UP if _is_protocol(written) else {"from_day": 0, "to_day": 365}
+    return {"period": {"from_day": -365, "to_day": 0}, "outcome_period": later}
 
 
 def _cohorts(actor: Actor, written: Document, key: str, answers: Answers) -> list[str]:

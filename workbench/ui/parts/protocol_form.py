@@ -128,7 +128,8 @@ def _basis(written: Document, key: str, answers: Answers) -> Document:
     show(paragraph(t("protocol_basis_source", source=basis.source, day=basis.valid_from.isoformat()), "wb-quiet"))
     if not basis.rows:
         show(paragraph(t("protocol_no_rows"), "wb-note"))
-    fields: dict[str, str] = {}
+    said: dict[str, str] = now["fields"] if chosen == now["code"] else {}
+    fields = {name: text for name, text in said.items() if name not in basis.requires}  # those without a field here
     for name in basis.requires:
         if name in {"purpose", "sponsor"}:
             own = now["fields"].get(name, "")
@@ -147,7 +148,8 @@ def _members(actor: Actor, written: Document, key: str, answers: Answers) -> lis
     roles = {Role.RESEARCHER, Role.DATA_SCIENTIST}
     accounts = {each.name: each for each in people.people(workbench()) if each.role in roles and not each.closed}
     now = [member["user"] for member in written.get("members", [{"user": actor.name}])]
-    others = {member["user"]: member for member in written.get("members", []) if member["user"] not in accounts}
+    before = {member["user"]: member for member in written.get("members", [])}
+    others = [name for name in before if name not in accounts]
 
     def told(name: str) -> str:
         return f"{accounts[name].display} ({role_name(accounts[name].role)})" if name in accounts else name
@@ -157,7 +159,7 @@ def _members(actor: Actor, written: Document, key: str, answers: Answers) -> lis
         help=t("protocol_members_help"), key=f"{key}_members",
     )  # fmt: skip
     answers.draw("members")
-    return [others.get(name) or {"user": name, "role": accounts[name].role.value} for name in chosen]
+    return [before.get(name) or {"user": name, "role": accounts[name].role.value} for name in chosen]
 
 
 def _ends(written: Document, key: str, answers: Answers) -> Document:
