@@ -14,15 +14,16 @@ import pyarrow.parquet as pq
 import pytest
 from made_release import Case, Papers, build, secrets, write_release
 
-from workbench.extracts import inspect_concepts, package, select
+from workbench.extracts import events, inspect_concepts, package, select
 from workbench.extracts.inspect import inspect_extract, truth
 from workbench.extracts.read import read_manifest, read_table
 from workbench.governance.sealed import write_sealed
+from workbench.governance.sensitive import sensitive_classes
 from workbench.kernel.errors import InvalidInput, Refused, Unavailable
 from workbench.kernel.text import LANGS, say
 
 INDEX, FIRST, LAST = date(2015, 6, 1), date(2010, 1, 1), date(2019, 12, 31)
-TABLE = "condition_occurrence"
+TABLE, SOURCE = "condition_occurrence", "condition_source_concept_id"
 CONCEPTS = [(100, "Condition"), (101, "Condition"), (102, "Condition"), (200, "Condition"), (300, "Observation"),
             (900, "Condition")]  # fmt: skip
 BELOW = [(100, 100), (100, 101), (100, 102), (101, 101), (101, 102), (102, 102), (200, 200), (300, 300)]
@@ -163,6 +164,70 @@ def test_a_selection_that_forgets_the_limit_delivers_nothing(tmp_path: Path, mon
     assert "outside_concepts" in str(error.value.facts["findings"])
     assert "other_concepts" in str(error.value.facts["findings"])
     assert not (tmp_path / "x" / "manifest.json").exists()
+
+
+SENSITIVE: list[tuple[str, dict[int, tuple[str, str]], list[int], set[str]]] = [
+    ("the root of a class", {102: ("SNOMED", "86406008")}, [102], {"condition_concept_id"}),
+    ("what is below it", {101: ("SNOMED", "86406008")}, [101, 102], {"condition_concept_id"}),
+    ("a source's code by its beginning", {900: ("ICD10", "B20.1")}, [900], {"condition_concept_id", SOURCE}),
+    ("a code of another class", {900: ("CIM10", "F32")}, [900], {"condition_concept_id", SOURCE}),
+    ("what is below a code by its beginning", {101: ("ICD10GM", "Z21")}, [101, 102], {"condition_concept_id"}),
+    ("a longer code", {101: ("SNOMED", "864060081")}, [], set()),
+    ("another vocabulary", {101: ("ATC", "86406008"), 900: ("ATC", "B20")}, [], set()),
+    ("concept 0", {0: ("ICD10", "B20")}, [], set()),
+]
+
+
+def sensitive_release(folder: Path, codes: dict[int, tuple[str, str]]) -> Case:
+    """Give some concepts other codes; every concept is in a part of the file of its own."""
+    case = release(folder)
+    rows = [(number, f"Concept {number}", "Condition", *codes.get(number, ("SNOMED", str(number))))
+            for number in sorted({*codes, *(each for each, _ in CONCEPTS)})]  # fmt: skip
+    names = ["concept_id", "concept_name", "domain_id", "vocabulary_id", "concept_code"]
+    pl.DataFrame(rows, schema=names, orient="row").write_parquet(case.tables["concept"], row_group_size=1)
+    return case
+
+
+def everything() -> Papers:
+    papers = papers_of(None, None)
+    for document in (papers.protocol, papers.request):
+        document["tables"][TABLE] = ["condition_concept_id", SOURCE, "condition_start_date"]
+    return papers
+
+
+@pytest.mark.parametrize(("name", "codes", "concepts", "columns"), SENSITIVE)
+def test_a_selection_that_forgets_sensitive_classes_delivers_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, codes: dict[int, tuple[str, str]],
+    concepts: list[int], columns: set[str],
+) -> None:  # fmt: skip
+    case = sensitive_release(tmp_path, codes)
+    hidden = inspect_concepts._sensitive(sensitive_classes().values(), case.tables)  # pyright: ignore[reportPrivateUsage]
+    assert hidden.tolist() == concepts, name
+    build(case, tmp_path / "whole", everything())
+    monkeypatch.setattr(events, "without_sensitive", lambda rows, *_: rows)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    if not columns:
+        build(case, tmp_path / "x", everything())
+        return
+    with pytest.raises(Refused) as error:
+        build(case, tmp_path / "x", everything())
+    found = {f"sensitive_value ({TABLE}.{each})" for each in columns} | {"sensitive_value (concept.concept_id)"}
+    assert set(str(error.value.facts["findings"]).split(", ")) == found, name
+    assert not (tmp_path / "x" / "manifest.json").exists()
+    assert all(say("extract.finding_sensitive_value", lang) for lang in LANGS)
+
+
+def test_a_class_that_the_protocol_names_passes_and_others_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "without_sensitive", lambda rows, *_: rows)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    case, papers = sensitive_release(tmp_path, {101: ("SNOMED", "86406008")}), everything()
+    papers.protocol["sensitive_classes"] = ["hiv"]
+    build(case, tmp_path / "x", papers)
+    assert {101, 102} <= set(read_table(tmp_path / "x", TABLE, secrets())["condition_concept_id"])
+    papers.protocol["sensitive_classes"] = ["psychiatry"]
+    assert inspected(tmp_path / "x", case, papers) == {"sensitive_value"}
+    papers.protocol["sensitive_classes"] = list(sensitive_classes())
+    assert inspected(tmp_path / "x", case, papers) == set()
 
 
 def test_a_request_without_the_main_concept_of_a_limited_table_delivers_nothing(tmp_path: Path) -> None:

@@ -491,6 +491,19 @@ def test_the_name_of_a_concept_that_no_row_has_is_found(tmp_path: Path) -> None:
     assert inspected(tmp_path / "x", case, papers) == {("rare_value", "concept", "concept_id")}
 
 
+@pytest.mark.parametrize("kept", [[], ["concepts"]])
+def test_a_sensitive_class_is_found_in_rows_and_among_names(tmp_path: Path, kept: list[str]) -> None:
+    case, papers = whole(tmp_path)
+    papers.protocol["keep_rare"] = {"values": kept, "why": "x"}
+    coded = pl.when(pl.col("concept_id") == 8507).then(pl.lit("F64")).otherwise("concept_code").alias("concept_code")
+    concepts = pl.read_parquet(case.tables["concept"]).with_columns(coded, vocabulary_id=pl.lit("ICD10"))
+    concepts.write_parquet(case.tables["concept"])
+    found = {("sensitive_value", "person", "gender_concept_id"), ("sensitive_value", "concept", "concept_id")}
+    assert inspected(tmp_path / "x", case, papers) == found
+    papers.protocol["sensitive_classes"] = ["psychiatry"]
+    assert inspected(tmp_path / "x", case, papers) == set()
+
+
 FORGOTTEN = ["persons", "events", "links"]
 
 

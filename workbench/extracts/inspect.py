@@ -3,9 +3,9 @@ the first pass. It knows the release and recomputes pseudonyms itself; any findi
 
 It looks for: files that are not sealed; columns and days beyond the protocol or the request; dates; text other than
 names of concepts and outcomes; real person ids; persons of whom a pseudonym is not theirs; concepts beyond those
-approved and requested; dates in another form, or not shifted by their person's key; values that too few persons have;
-and it attacks the offsets: whoever knows the first day and the cut-off of the release must not recover one index date
-(`inspect_dates.py`).
+approved and requested, or of a sensitive class that the protocol does not name; dates in another form, or not shifted
+by their person's key; values that too few persons have; and it attacks the offsets: whoever knows the first day and
+the cut-off of the release must not recover one index date (`inspect_dates.py`).
 """
 
 from __future__ import annotations
@@ -130,6 +130,7 @@ def inspect_extract(
     found += (Finding(*what) for what in _dates(tables, manifest, request, protocol, members, known))
     found += (Finding(*what) for what in inspect_concepts.look(tables, manifest, (request, protocol), known.tables))
     found += (Finding(*what) for what in rare.found())
+    found += (Finding(*what) for what in inspect_concepts.look_for_sensitive(rare.concepts(), protocol, known.tables))
     found += _manifest_text(manifest, known)
     found += (Finding(*each) for each in canaries.look_in_text("manifest", json.dumps(manifest, ensure_ascii=False)))
     return tuple(dict.fromkeys(found))

@@ -1,14 +1,15 @@
-"""The second pass on concepts: what a table is limited to is resolved anew, from the release's own vocabulary files.
+"""The second pass on concepts: what a table is limited to, and the sensitive classes that the protocol does not name,
+are resolved anew, from the release's own vocabulary files.
 
-Shares no code with the selection: a row whose main concept is outside, and a proof in the manifest that is of another
-set, are both found.
+Shares no code with the selection: a row whose main concept is outside, a proof in the manifest that is of another set,
+and a concept of such a class, in whatever column, are all found.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 
 from workbench.extracts.reread import is_number, numbers
 from workbench.governance.sealed import Sealed
+from workbench.governance.sensitive import SensitiveClass, sensitive_classes
 
 pc: Any = pyarrow.compute  # its functions are made at import
 _Ints = npt.NDArray[np.int64]
@@ -43,6 +45,17 @@ def look(
         proof = manifest.get("concepts", {}).get(name, {})
         if (proof.get("resolved"), proof.get("digest")) != (inside.size, _digest(inside)):
             yield "other_concepts", name, column
+
+
+def look_for_sensitive(
+    seen: Iterable[tuple[str, str, _Ints]], protocol: Mapping[str, Any], release: Mapping[str, Path]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield code, table and column of each finding; `seen` are table, column and concepts of everything delivered."""
+    named = protocol.get("sensitive_classes", ())
+    hidden = _sensitive([each for code, each in sensitive_classes().items() if code not in named], release)
+    for table, column, concepts in seen:
+        if np.isin(np.unique(concepts), hidden).any():
+            yield "sensitive_value", table, column
 
 
 def _all_inside(rows: Sealed, column: str, inside: _Ints) -> bool:
@@ -71,6 +84,36 @@ def _resolved(items: _Items, release: Mapping[str, Path]) -> _Ints:
             _where(release.get("concept"), "domain_id", domains, "concept_id"),
         ]
     return np.setdiff1d(np.concatenate(found[False]), np.concatenate(found[True]))
+
+
+def _sensitive(classes: Collection[SensitiveClass], release: Mapping[str, Path]) -> _Ints:
+    """Return the concepts of some classes, with what is below them, without 0, which says nothing."""
+    whole = [code for each in classes for code in each.roots]
+    beginnings = [code for each in classes for code in each.prefixes]
+    if not whole and not beginnings:
+        return np.empty(0, dtype=np.int64)
+    own = _coded(release["concept"], whole, beginnings)
+    below = _where(release.get("concept_ancestor"), "ancestor_concept_id", own.tolist(), "descendant_concept_id")
+    return np.setdiff1d(np.concatenate([own, below]), np.zeros(1, dtype=np.int64))
+
+
+def _coded(path: Path, whole: Collection[tuple[str, str]], beginnings: Collection[tuple[str, str]]) -> _Ints:
+    """Return the concepts of a vocabulary's codes, given `whole` or by their `beginnings`, read part by part."""
+    found = [np.empty(0, dtype=np.int64)]
+    columns = ["concept_id", "vocabulary_id", "concept_code"]
+    vocabularies = {vocabulary for vocabulary, _ in (*whole, *beginnings)}
+    with pq.ParquetFile(path) as file:
+        for number in range(file.num_row_groups):
+            part = file.read_row_group(number, columns=columns)
+            ids, kinds, codes = (part.column(each) for each in columns)
+            for vocabulary in sorted(vocabularies):
+                mine = pc.equal(kinds, pa.scalar(vocabulary, kinds.type))
+                here = codes.filter(mine).cast(pa.string())
+                hits = pc.is_in(here, value_set=pa.array([code for of, code in whole if of == vocabulary], pa.string()))
+                for beginning in (code for of, code in beginnings if of == vocabulary):
+                    hits = pc.or_kleene(hits, pc.starts_with(here, beginning))
+                found.append(numbers(pc.drop_null(ids.filter(mine).filter(hits))).astype(np.int64))
+    return np.concatenate(found)
 
 
 def _where(path: Path | None, column: str, values: Sequence[Any], wanted: str) -> _Ints:

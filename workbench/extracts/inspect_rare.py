@@ -1,7 +1,7 @@
 """The second pass on rare values: who has each age, concept, site and provider is counted again, on the package.
 
 Shares no code with the first pass. A value is looked at until it has been seen with as many persons as it needs; that
-no table of names tells of a concept which no row has is looked at too.
+no table of names tells of a concept which no row has is looked at too. All concepts met are known afterwards.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class Rare:
         self._seen: dict[str, _Values] = {}
         self._where: list[tuple[str, str, str]] = []
         self._named: _Ints | None = None
+        self._uncounted: dict[tuple[str, str], list[_Ints]] = {}
 
     def see(self, table: str, column: str, rows: Sealed, whose: People, part: pa.ChunkedArray, done: int) -> None:
         """Take in a part of a column; `done` rows of it were seen before."""
@@ -44,6 +45,9 @@ class Rare:
             self._named = ids if self._named is None else np.concatenate([self._named, ids])
         kind = _kind(column)
         if kind is None or kind in self._kept or not whose.heads.size:
+            if kind == "concepts":
+                distinct = numbers(pa.chunked_array([pc.unique(part)]), _NONE).astype(np.int64)
+                self._uncounted.setdefault((table, column), []).append(distinct)
             return
         name = column if column in _ONE_MEANING else f"{table}.{column}"
         if (table, column, name) not in self._where:
@@ -60,6 +64,16 @@ class Rare:
             seen = [self._seen[name].all() for _, column, name in self._where if _kind(column) == "concepts"]
             if np.setdiff1d(self._named, np.concatenate([np.array([0]), *seen])).size:
                 yield "rare_value", "concept", "concept_id"
+
+    def concepts(self) -> Iterator[tuple[str, str, _Ints]]:
+        """Yield table, column and all concepts of each column that has any, rare or not; 0 and -1 stand for none."""
+        for table, column, name in self._where:
+            if _kind(column) == "concepts":
+                yield table, column, self._seen[name].all()
+        for (table, column), parts in self._uncounted.items():
+            yield table, column, np.concatenate(parts)
+        if self._named is not None:
+            yield "concept", "concept_id", self._named
 
 
 def _kind(column: str) -> str | None:
