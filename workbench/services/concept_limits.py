@@ -11,8 +11,7 @@ from workbench.governance.actors import Actor
 from workbench.kernel.errors import InvalidInput, Refused, Unavailable
 from workbench.kernel.text import LANGS, Lang, say
 from workbench.services.context import Workbench, acting
-from workbench.services.releases import verified_release
-from workbench.store import successors
+from workbench.services.releases import standing_release
 from workbench.vocabulary.lookup import Concept, look_up
 
 Limits = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -93,11 +92,7 @@ def _item(item: Mapping[str, Any], found: Mapping[int, Concept], lang: Lang) -> 
 
 def _known(wb: Workbench, release: str, concepts: Limits) -> tuple[dict[int, Concept], frozenset[str]]:
     """Return the concepts that a release has of those named, by id, and all its domains."""
-    with wb.store.read() as connection:
-        document = successors.standing(connection, release)
-    if document is None:
-        raise Refused("store.no_document", ref=release[:12])
-    with DuckDBEngine.over_parquet(dict(verified_release(wb, document.id).tables)) as engine:
+    with DuckDBEngine.over_parquet(dict(standing_release(wb, release).tables)) as engine:
         found = look_up(engine, _ids(concepts))
         if not _domains(concepts) or "domain_id" not in engine.columns("concept"):
             return found, frozenset()

@@ -21,10 +21,10 @@ from workbench.kernel.digest import digest_manifest, short
 from workbench.kernel.errors import Refused
 from workbench.kernel.progress import Progress, silent
 from workbench.repository.releases import Release
-from workbench.services import cohorts, ending, key_deeds, objections, requests, studies
+from workbench.services import cohorts, ending, key_deeds, objections, requests, sensitive_cohorts, studies
 from workbench.services.context import Workbench, acting, event, working
 from workbench.services.expiry import expire, today
-from workbench.services.releases import verified_release
+from workbench.services.releases import standing_release
 from workbench.services.requests import RequestView
 from workbench.store import documents, making, successors
 from workbench.store.documents import Document, State
@@ -49,8 +49,9 @@ class ExtractView:
 def run_extract(wb: Workbench, actor: Actor, ref: str, progress: Progress = silent) -> ExtractView:
     """Make the extract of an approved request.
 
-    Raises `Refused` where the request is not approved, its approval is out of date, or the independent inspection
-    finds anything (`extract.inspection`): then nothing is delivered and the log says why.
+    Raises `Refused` where the request is not approved, its approval is out of date, a cohort tells of a sensitive class
+    (`governance.sensitive_cohort`), or the independent inspection finds anything (`extract.inspection`): then nothing
+    is delivered and the log says why.
     """
     with acting(wb, actor, "extract.run", subject=ref):
         request = requests.show_request(wb, actor, ref)
@@ -151,10 +152,11 @@ def _build(
     wb: Workbench, request: RequestView, renewed: Renewed | None, made: making.Making, objected: Sequence[Document],
     report: Progress,
 ) -> dict[str, Any]:  # fmt: skip
-    release = renewed.release if renewed else _release_of(wb, request)
+    release = renewed.release if renewed else standing_release(wb, request.protocol["release"])
     cohort = renewed.cohort if renewed else request.cohort.digest
     outcomes = renewed.outcomes if renewed else {each.name: each.digest for each in request.outcomes}
     assert request.approval is not None
+    sensitive_cohorts.check_cohorts(wb, release, (cohort, *outcomes.values()), request.protocol)
     secrets = wb.keys.create_study_secrets(request.study)
     tables = dict(release.tables)
     rows = {name: (digest, cohorts.rows_of(wb, digest)) for name, digest in outcomes.items()}
@@ -180,14 +182,6 @@ def _build(
 def _cut_off(tables: Mapping[str, Path]) -> date:
     with DuckDBEngine.over_parquet(tables) as engine:
         return last_date(engine)
-
-
-def _release_of(wb: Workbench, request: RequestView) -> Release:
-    with wb.store.read() as connection:
-        document = successors.standing(connection, request.protocol["release"])
-    if document is None:
-        raise Refused("store.no_document", ref=request.protocol["release"][:12])
-    return verified_release(wb, document.id)
 
 
 def list_extracts(wb: Workbench, actor: Actor) -> list[ExtractView]:

@@ -34,6 +34,7 @@ __all__ = [
     "name_of",
     "publish",
     "show_release",
+    "standing_release",
     "verified_release",
     "verify_release",
 ]  # fmt: skip
@@ -212,6 +213,16 @@ def current_release(wb: Workbench) -> Release:
     if now is None:
         raise Unavailable("services.no_release")
     return verified_release(wb, now)
+
+
+def standing_release(wb: Workbench, digest: str) -> Release:
+    """Return the release that stands for one (by digest), verified. Raises `store.no_document`, and what
+    `verified_release` raises."""
+    with wb.store.read() as connection:
+        document = successors.standing(connection, digest)
+    if document is None:
+        raise Refused("store.no_document", ref=digest[:12])
+    return verified_release(wb, document.id)
 
 
 def verified_release(wb: Workbench, release_id: str) -> Release:

@@ -15,10 +15,11 @@ from workbench.governance.votes import read_votes
 from workbench.kernel.digest import digest_document, short
 from workbench.kernel.errors import InvalidInput, Refused
 from workbench.kernel.schemas import validate
-from workbench.services import concept_limits, people, studies, study_numbers
+from workbench.services import concept_limits, people, sensitive_cohorts, studies, study_numbers
 from workbench.services.cohorts import CohortRef
 from workbench.services.context import Workbench, acting, event
 from workbench.services.expiry import expire, today
+from workbench.services.releases import standing_release
 from workbench.services.studies import StudyView
 from workbench.store import documents, successors
 from workbench.store.documents import Document, State
@@ -68,6 +69,8 @@ def file_request(wb: Workbench, actor: Actor, study: str, asked: Mapping[str, An
         versions = [_version(wb, document["cohort"], view), *(_version(wb, o, view) for o in document["outcomes"])]
         protocols.check_request(document, view.protocol, [version.body["name"] for version in versions])
         concept_limits.check_known(wb, view.protocol["release"], document)
+        release = standing_release(wb, view.protocol["release"])
+        sensitive_cohorts.check_cohorts(wb, release, [version.digest for version in versions], view.protocol)
         request_id = f"req-{short(digest_document(document))}"
         with wb.store.read() as connection:
             known = documents.state(connection, "request", request_id)

@@ -9,7 +9,6 @@ from typing import Any
 import polars as pl
 
 from workbench.cohorts.circe import Definition, read_definition
-from workbench.cohorts.survey import all_events
 from workbench.cohorts.why import why
 from workbench.cohorts.why_within import View, within
 from workbench.cohorts.why_words import Explanation
@@ -21,15 +20,13 @@ from workbench.extracts.dates import in_days
 from workbench.extracts.make import MOVED_AGE
 from workbench.governance.actors import Actor
 from workbench.governance.pseudonyms import pseudonymize
-from workbench.governance.sensitive import withheld_classes
 from workbench.kernel.errors import InvalidInput, Refused
-from workbench.services import cohorts, extracts
+from workbench.services import cohorts, extracts, sensitive_cohorts
 from workbench.services.context import Workbench, acting, event
 from workbench.services.extracts import ExtractView
 from workbench.services.releases import verified_release
 from workbench.store import documents, successors
 from workbench.vocabulary.concept_sets import ConceptSet
-from workbench.vocabulary.resolve import resolve
 
 
 @dataclass(frozen=True)
@@ -169,8 +166,5 @@ def _replaced(
 def _hidden(engine: DuckDBEngine, asked: Asked, replaced: frozenset[int]) -> frozenset[ConceptSet]:
     """The concept sets of a definition that touch a sensitive class which the protocol does not name, or a concept that
     is not delivered as it was."""
-    classes = withheld_classes(asked.classes)
-    sensitive = frozenset(select.sensitive_concepts(engine, classes).to_list()) | replaced
-    events = [events for events, _ in all_events(asked.definition.plan)]
-    named = [each for one in events for each in (one.concepts, one.source) if each is not None]
-    return frozenset(each for each, members in resolve(engine, named).items() if members & sensitive)
+    withheld = sensitive_cohorts.withheld_concepts(engine, asked.classes)
+    return sensitive_cohorts.sets_that_hold(engine, asked.definition, withheld | replaced)
