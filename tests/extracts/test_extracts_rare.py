@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -484,6 +485,35 @@ def plant(folder: Path, table: str, change: Callable[[pl.DataFrame], pl.DataFram
     write_sealed(rows, folder / entry["files"][0]["path"], secrets().data, sealed_as)
 
 
+def having(case: Case, persons: int) -> Case:
+    """The case, its outcome twice with each of the first persons."""
+    rows = case.cohort.slice(0, persons)
+    return replace(case, outcome=pa.concat_tables([rows, rows]))
+
+
+@pytest.mark.parametrize(("persons", "kept", "rows"), [(10, False, 0), (11, False, 22), (1, True, 2)])
+def test_an_outcome_of_too_few_persons_is_left_out(tmp_path: Path, persons: int, kept: bool, rows: int) -> None:
+    papers = papers_of().keeping_rare() if kept else papers_of()
+    assert delivered(having(release(tmp_path, BORN, []), persons), tmp_path / "x", papers)["outcome"].height == rows
+    manifest = read_manifest(tmp_path / "x")
+    ruled = {(each["table"], each["rule"]) for each in manifest["transforms"]}
+    assert (("outcome", "rare_outcomes_left_out") in ruled) is not kept
+    told = [each for each in manifest["coarsened"]["columns"] if each["table"] == "outcome"]
+    assert told == ([] if kept else [{"table": "outcome", "column": "outcome", "replaced": None, "left_out": None}])
+    assert manifest["outcome_names"] == ["gi_bleed"]
+
+
+@pytest.mark.parametrize("group", [262_144, 7])
+def test_an_outcome_of_too_few_persons_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: int) -> None:
+    monkeypatch.setattr("workbench.governance.sealed._ROWS", group)
+    case, papers = having(release(tmp_path, BORN, []), 11), papers_of()
+    build(case, tmp_path / "x", papers)
+    assert inspected(tmp_path / "x", case, papers) == set()
+    plant(tmp_path / "x", "outcome", lambda frame: frame.filter(pl.col("person_id") != pl.col("person_id").min()))
+    assert inspected(tmp_path / "x", case, papers) == {("rare_value", "outcome", "outcome")}
+    assert inspected(tmp_path / "x", case, papers_of().keeping_rare()) == set()
+
+
 def test_the_name_of_a_concept_that_no_row_has_is_found(tmp_path: Path) -> None:
     case, papers = whole(tmp_path)
     more = pl.DataFrame({"concept_id": [501], "concept_name": "x", "domain_id": "x", "vocabulary_id": "x"})
@@ -504,7 +534,7 @@ def test_a_sensitive_class_is_found_in_rows_and_among_names(tmp_path: Path, kept
     assert inspected(tmp_path / "x", case, papers) == set()
 
 
-FORGOTTEN = ["persons", "events", "links"]
+FORGOTTEN = ["persons", "outcomes", "events", "links"]
 
 
 @pytest.mark.parametrize("step", FORGOTTEN)
@@ -513,7 +543,7 @@ def test_a_first_pass_that_forgets_a_rule_delivers_nothing(
 ) -> None:
     events: list[Event] = [(person, 101, 900, 7) for person in range(1, 31)] + [(31, 104, 901, 8)]
     stays: list[Stay] = [(person, 1, 51) for person in range(1, 31)] + [(31, 2, 52)]
-    case = release(tmp_path, [*BORN[1:], 1950], events, stays)
+    case = having(release(tmp_path, [*BORN[1:], 1950], events, stays), 10)
 
     def unchanged(_: object, *given: Any) -> Any:
         return given[2] if step == "links" else given[1] if step == "events" else given[0]

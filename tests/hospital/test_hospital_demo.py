@@ -45,7 +45,7 @@ def test_a_folder_for_the_tables_that_holds_something_is_left_alone(tmp_path: Pa
     assert [path.name for path in (tmp_path / "there").iterdir()] == ["mine"]
 
 
-@pytest.mark.parametrize(("patients", "code", "said"), [("0", 2, "no person"), ("120", 1, "fewer than 11")])
+@pytest.mark.parametrize(("patients", "code", "said"), [("0", 2, "no person"), ("120", 2, "fewer than 11")])
 def test_too_few_patients_are_said(tmp_path: Path, patients: str, code: int, said: str) -> None:
     home = tmp_path / "home"
     options = ("--patients", patients, "--tables", str(tmp_path / "there"), "--home", str(home))

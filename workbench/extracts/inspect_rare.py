@@ -1,4 +1,4 @@
-"""The second pass on rare values: who has each age, concept, site and provider is counted again, on the package.
+"""The second pass on rare values: each age, concept, outcome, site and provider is counted again, on the package.
 
 Shares no code with the first pass. A value is looked at until it has been seen with as many persons as it needs; that
 no table of names tells of a concept which no row has is looked at too. All concepts met are known afterwards.
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute
 
-from workbench.extracts.reread import People, is_number, numbers, places
+from workbench.extracts.reread import People, is_number, is_text, numbers, places
 from workbench.governance.disclosure import THRESHOLD
 from workbench.governance.sealed import Sealed
 
@@ -35,9 +35,12 @@ class Rare:
         self._where: list[tuple[str, str, str]] = []
         self._named: _Ints | None = None
         self._uncounted: dict[tuple[str, str], list[_Ints]] = {}
+        self._outcomes: dict[str, _Ints] = {}
 
     def see(self, table: str, column: str, rows: Sealed, whose: People, part: pa.ChunkedArray, done: int) -> None:
         """Take in a part of a column; `done` rows of it were seen before."""
+        if (table, column) == ("outcome", "outcome") and is_text(rows.schema.field(column).type) and whose.heads.size:
+            self._see_outcomes(part, done, whose)
         if not is_number(rows.schema.field(column).type):
             return  # found by its type
         if (table, column) == ("concept", "concept_id"):
@@ -55,11 +58,22 @@ class Rare:
         values = self._seen.setdefault(name, _Values({_NONE, 0} if kind == "concepts" else {_NONE}))
         values.add(part, done, whose)
 
+    def _see_outcomes(self, part: pa.ChunkedArray, done: int, whose: People) -> None:
+        """Take in who has each outcome; a name is looked for only until it has been seen with persons enough."""
+        for name in pc.unique(pc.drop_null(part)).to_pylist():
+            before = self._outcomes.get(name, np.empty(0, dtype=np.int64))
+            if before.size < THRESHOLD:
+                rows = numbers(pa.chunked_array([pc.indices_nonzero(pc.equal(part, name))])).astype(np.int64)
+                persons = whose.ids[np.searchsorted(whose.heads, rows + done, side="right") - 1]
+                self._outcomes[name] = np.union1d(before, persons)
+
     def found(self) -> Iterator[tuple[str, str, str]]:
         """Yield code, table and column of each finding."""
         for table, column, name in self._where:
             if self._seen[name].rare().size:
                 yield "rare_value", table, column
+        if "concepts" not in self._kept and any(each.size < THRESHOLD for each in self._outcomes.values()):
+            yield "rare_value", "outcome", "outcome"
         if self._named is not None and "concepts" not in self._kept:
             seen = [self._seen[name].all() for _, column, name in self._where if _kind(column) == "concepts"]
             if np.setdiff1d(self._named, np.concatenate([np.array([0]), *seen])).size:

@@ -113,6 +113,7 @@ def make_tables(
             room = select.room(engine, table, index.height)
             held[table] = events.hold(rows, room, plan, limits, sensitive, concepts)
     coarse = rare.Coarsening(engine, concepts, order.keep, sensitive, limited)
+    tables["outcome"] = coarse.outcomes(tables["outcome"])
     if "person" in plans:
         tables["person"] = coarse.persons(tables["person"], plans["person"])
     for table, rows in list(held.items()):
@@ -155,7 +156,7 @@ def _limited(engine: DuckDBEngine, limits: Mapping[str, Limit], plans: Mapping[s
 
 def _rules(plans: Mapping[str, Plan], order: Order, limited: Collection[str]) -> list[dict[str, str]]:
     """Return what was done to which column, for the manifest (words: `extract.rule_CODE`; a class follows a colon)."""
-    form, shifted = order.dates, order.dates.form == SHIFTED
+    form, shifted, rare_ones = order.dates, order.dates.form == SHIFTED, "concepts" not in order.keep
     named = {table: dates.date_names(table) if shifted else {} for table in ("cohort", *plans)}
     start, end = (
         named["cohort"].get(f"observation_{edge}_day", f"observation_{edge}_day") for edge in ("start", "end")
@@ -167,6 +168,7 @@ def _rules(plans: Mapping[str, Plan], order: Order, limited: Collection[str]) ->
         {"table": "cohort", "column": end, "rule": "cut_1_to_26_weeks_before_cut_off"},
         *([{"table": "*", "column": "*", "rule": "shifted_back_1_to_156_weeks"}] if shifted else []),
         *([{"table": "cohort", "column": "index_year", "rule": "years_in_bands_of_11"}] if form.index_year else []),
+        *([{"table": "outcome", "column": "outcome", "rule": "rare_outcomes_left_out"}] if rare_ones else []),
         *({"table": "*", "column": "*", "rule": f"sensitive_class_left_out:{entry.code}"} for entry in order.withheld),
     ]
     for table, plan in plans.items():

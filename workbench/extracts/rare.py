@@ -91,6 +91,15 @@ class Coarsening:
         widened = pl.Series(ages.name, whose[ages.fill_null(0).to_numpy()])
         return pl.select(pl.when(ages.is_not_null() & (widened >= 0)).then(widened).alias(ages.name)).to_series()
 
+    def outcomes(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the `outcome` table without the outcomes that fewer than 11 persons have: each tells as a concept."""
+        if "concepts" in self._keep:
+            return rows
+        few = pl.col("person_id").n_unique().over("outcome") < THRESHOLD
+        left_out = rounded(rows.filter(few)["person_id"].n_unique())
+        self._said.append({"table": "outcome", "column": "outcome", "replaced": None, "left_out": left_out})
+        return rows.filter(~few)
+
     def events(self, table: str, events: Events, plan: Plan) -> Events:
         """Return the rows of a table with rare concepts replaced, their main ones first; `events` are used up."""
         if "concepts" in self._keep:
